@@ -1,0 +1,130 @@
+package crm
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Code names one kind of failure for good: people search for it, metrics count it, problems are grouped by it.
+type Code string
+
+// The codes. [Catalogue] has a sentence and a remedy for each.
+const (
+	InvalidInput     Code = "RS-INPUT"             // an id or a setting that can't be used
+	UnknownLocation  Code = "RS-LOCATION"          // a location we have no connection for
+	GHLNotFound      Code = "RS-GHL-NOT-FOUND"     // GHL itself says that the record is not there
+	GHLScope         Code = "RS-GHL-SCOPE"         // the token lacks a scope
+	GHLToken         Code = "RS-GHL-TOKEN"         // expired, revoked, or of the wrong kind
+	GHLTenant        Code = "RS-GHL-TENANT"        // the token is for another location
+	GHLInvalid       Code = "RS-GHL-INVALID"       // GHL refuses the request's content
+	GHLDuplicate     Code = "RS-GHL-DUPLICATE"     // a duplicate create; Error.ID is the winner's
+	GHLRateLimited   Code = "RS-GHL-RATE"          // 429, daily budget or our own gate; Error.Wait says how long
+	GHLUnavailable   Code = "RS-GHL-UNAVAILABLE"   // 5xx, time-out, reset, an answer that is not GHL's
+	RankrNotFound    Code = "RS-RANKR-NOT-FOUND"   // Rankr says that the record is not there
+	RankrToken       Code = "RS-RANKR-TOKEN"       // refused credentials
+	RankrInvalid     Code = "RS-RANKR-INVALID"     // Rankr refuses a field; Error.Fields names them
+	RankrDuplicate   Code = "RS-RANKR-DUPLICATE"   // external id taken; Error.ID is the winner's
+	RankrMoved       Code = "RS-RANKR-MOVED"       // 412: the record changed since we read it
+	RankrRateLimited Code = "RS-RANKR-RATE"        // 429 or our own gate; Error.Wait says how long
+	RankrUnavailable Code = "RS-RANKR-UNAVAILABLE" // 5xx, time-out, reset, an answer that is not Rankr's
+	Ambiguous        Code = "RS-MATCH-AMBIGUOUS"   // two records in Rankr could be this contact; Error.Fields holds both ids
+	MatchTaken       Code = "RS-MATCH-TAKEN"       // the one record that matches is linked to another contact
+	DeleteBrake      Code = "RS-DELETE-BRAKE"      // too many deletes in an hour: waits for a person
+	StoreUnavailable Code = "RS-STORE-UNAVAILABLE" // our own database can't be reached
+	Busy             Code = "RS-BUSY"              // another round holds this contact
+	Internal         Code = "RS-INTERNAL"          // a bug of ours
+	TemporalAway     Code = "RS-TEMPORAL"          // the Temporal server can't be reached or refuses
+	NoRoom           Code = "RS-NO-ROOM"           // the hand-over to Temporal is full
+)
+
+// Retry says what may still come of a failure.
+type Retry int
+
+// The three ways a failure can go on.
+const (
+	Again Retry = iota // the same call may succeed in a moment
+	Later              // not before Error.Wait
+	Never              // not until a person or another change of the record helps
+)
+
+// Entry is one row of the [Catalogue]. Who is "you", "your client", "GHL", "Rankr" or "nobody".
+type Entry struct {
+	Sentence, Who, Remedy string
+	Retry                 Retry
+}
+
+// Error is the only error that the clients and the deeds speak. It is made of an allow-list: no text of a
+// vendor, no value of a field, no URL and no cause may enter it, for its message reaches histories and logs.
+type Error struct {
+	Code      Code
+	Operation string        // "ghl contacts.get"
+	Status    int           // HTTP status, 0 when there was none
+	Fields    []string      // names of fields, or the ids of candidates; never values
+	TraceID   string        // GHL's traceId: what GHL's support asks for
+	ID        string        // the winner of a duplicate
+	Wait      time.Duration // rate limits: how long to wait
+	// Landed tells what is known of a write's effect: false only when the request certainly did not reach the
+	// system or was refused by it.
+	Landed bool
+}
+
+// Error is safe to show and to store.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Operation != "" {
+		b.WriteString(e.Operation + ": ")
+	}
+	b.WriteString(string(e.Code))
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " (%d)", e.Status)
+	}
+	if entry, ok := Catalogue[e.Code]; ok {
+		b.WriteString(": " + entry.Sentence)
+	}
+	if len(e.Fields) > 0 {
+		fmt.Fprintf(&b, " [%s]", strings.Join(e.Fields, ", "))
+	}
+	if e.TraceID != "" {
+		b.WriteString(" traceId " + e.TraceID)
+	}
+	return b.String()
+}
+
+// Is lets errors.Is compare by code: errors.Is(err, &Error{Code: GHLNotFound}).
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// Retry looks the code up; an unknown code may be tried again.
+func (e *Error) Retry() Retry { return Catalogue[e.Code].Retry }
+
+// Catalogue has a row for every code.
+var Catalogue = map[Code]Entry{
+	InvalidInput:     {"the input can't be used", "you", "correct the named fields", Never},
+	UnknownLocation:  {"this location is not connected", "you", "connect the location, or check the id", Never},
+	GHLNotFound:      {"GHL has no such record", "nobody", "nothing: it was deleted in GHL, or the id is wrong", Never},
+	GHLScope:         {"the GHL token lacks a scope", "you", "add the scope contacts.readonly, locations.readonly or locations/customFields.readonly to the token", Never},
+	GHLToken:         {"GHL refuses the token", "you", "make a new private integration token and set GHL_TOKEN", Never},
+	GHLTenant:        {"the GHL token has no access to this location", "you", "use the token of this location", Never},
+	GHLInvalid:       {"GHL refuses the request", "you", "see the named fields; report the traceId to GHL if they look right", Never},
+	GHLDuplicate:     {"GHL already has this contact", "nobody", "nothing: the existing one is used", Again},
+	GHLRateLimited:   {"GHL's rate limit is reached", "nobody", "nothing: it goes on by itself", Later},
+	GHLUnavailable:   {"GHL can't be reached", "GHL", "nothing: it is tried again; see status.gohighlevel.com if it lasts", Again},
+	RankrNotFound:    {"Rankr has no such record", "nobody", "nothing: it is made again", Again},
+	RankrToken:       {"Rankr refuses the token", "you", "set a valid RANKR_TOKEN", Never},
+	RankrInvalid:     {"Rankr refuses a field", "your client", "correct the named fields in GHL", Never},
+	RankrDuplicate:   {"Rankr already has a record for this contact", "nobody", "nothing: the existing one is used", Again},
+	RankrMoved:       {"the Rankr record changed meanwhile", "nobody", "nothing: it is read again", Again},
+	RankrRateLimited: {"Rankr's rate limit is reached", "nobody", "nothing: it goes on by itself", Later},
+	RankrUnavailable: {"Rankr can't be reached", "Rankr", "nothing: it is tried again", Again},
+	Ambiguous:        {"more than one record in Rankr could be this contact", "you", "merge the two records in Rankr, or set externalId on the right one", Never},
+	MatchTaken:       {"the matching record in Rankr belongs to another contact", "your client", "merge the two contacts in GHL, or give them different email and phone", Never},
+	DeleteBrake:      {"more deletes than usual in an hour", "you", "check that they are meant, then run: starter approve-deletes --location L", Never},
+	StoreUnavailable: {"the store can't be reached", "you", "check STORE_URL, disk space and permissions", Again},
+	Busy:             {"another round is working on this contact", "nobody", "nothing: it comes again by itself", Later},
+	Internal:         {"an internal error", "you", "report it with this code and the workflow's link", Again},
+	TemporalAway:     {"the Temporal server can't be reached", "you", "check TEMPORAL_ADDRESS and that the server runs", Again},
+	NoRoom:           {"too many changes are being handed over", "nobody", "nothing: the sender tries again", Later},
+}

@@ -1,0 +1,47 @@
+package crm
+
+import "time"
+
+// Link is what is remembered of one GHL contact ever seen: its row in the store. A deleted contact's
+// link stays behind as a tombstone, so that an older read can't bring it back.
+type Link struct {
+	Ref
+	Version int64     // grows with every change of the row; 0: there is no row yet
+	Now     time.Time // the store's clock when the row was read; all comparisons of times use it
+
+	LastRead time.Time // GHL's Date of the newest read that left a trace
+	Covered  time.Time // GHL's Date of the read of the last finished round
+	Finished time.Time // the store's clock at the end of that round: the quiet period counts from here
+
+	Holder      string    // a random token of the attempt that writes now; empty: nobody
+	HeldUntil   time.Time // end of its lease
+	UnsureSince time.Time // a write may have landed, or may still land, that we don't know of; zero: sure
+	Intent      Intent    // what the holder, or a write we are unsure of, was about to do
+
+	Generation  int    // counts deletes: a re-created contact needs another idempotency key
+	RankrID     string // unique in a location; empty: not linked
+	CreatedByUs bool   // else adopted: never deleted by us
+	Deleted     bool   // gone in GHL, and brought into step
+
+	Fields            Fingerprints // of what we wrote, by field
+	Tags              []string     // the tags we wrote
+	SearchFingerprint string       // of the search document that belongs to DateUpdated
+	DateUpdated       time.Time    // GHL's dateUpdated of the last finished round
+	MappingVersion    string
+}
+
+// Intent is written down before a write, for the case that its answer never comes.
+type Intent struct {
+	Create bool     `json:"create,omitempty"`
+	Fields []string `json:"fields,omitempty"` // names
+	Tags   []string `json:"tags,omitempty"`
+}
+
+// Sure tells whether the fingerprints may be believed.
+func (l Link) Sure() bool { return l.UnsureSince.IsZero() }
+
+// Held tells whether somebody's lease on the contact has not run out.
+func (l Link) Held() bool { return l.Holder != "" && l.Now.Before(l.HeldUntil) }
+
+// Expired tells whether somebody held the contact and never let go.
+func (l Link) Expired() bool { return l.Holder != "" && !l.Now.Before(l.HeldUntil) }

@@ -1,0 +1,17 @@
+package crm
+
+import "time"
+
+// ProblemRecord is one thing that can't succeed until somebody acts. A later round that succeeds closes it.
+type ProblemRecord struct {
+	Ref
+	Code        Code
+	Operation   string
+	Fields      []string // names of fields or ids of candidates
+	TraceID     string
+	FirstSeen   time.Time
+	LastSeen    time.Time
+	Attempts    int
+	DateUpdated time.Time // GHL's dateUpdated of the record that failed: the poll leaves it alone until it moves
+	Approved    bool      // a person said that this parked delete is meant
+}
