@@ -23,11 +23,22 @@ type Link struct {
 	CreatedByUs bool   // else adopted: never deleted by us
 	Deleted     bool   // gone in GHL, and brought into step
 
-	Fields            Fingerprints // of what we wrote, by field
-	Tags              []string     // the tags we wrote
-	SearchFingerprint string       // of the search document that belongs to DateUpdated
-	DateUpdated       time.Time    // GHL's dateUpdated of the last finished round
-	MappingVersion    string
+	Fields         Fingerprints // of what GHL had at the last finished round, by field
+	Tags           []string     // the tags GHL had then
+	DateUpdated    time.Time    // GHL's dateUpdated then
+	MappingVersion string
+
+	Problem Code // of the contact's open problem; empty: none. A finished round without one closes it.
+	Parked  Code // why nothing of the whole location can run now; read only
+}
+
+// Claim is what an attempt asks for before it writes: a lease, and what belongs to this one write.
+type Claim struct {
+	Holder  string        // a random token
+	Lease   time.Duration // how long nobody else may write
+	RankrID string        // the record to be written: reserved for this contact; empty: one is created
+	Intent  Intent
+	Delete  bool // takes a slot of the delete brake
 }
 
 // Intent is written down before a write, for the case that its answer never comes.

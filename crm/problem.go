@@ -2,7 +2,7 @@ package crm
 
 import "time"
 
-// ProblemRecord is one thing that can't succeed until somebody acts. A later round that succeeds closes it.
+// ProblemRecord is one contact that that can't succeed until somebody acts. A later round that succeeds closes it.
 type ProblemRecord struct {
 	Ref
 	Code        Code

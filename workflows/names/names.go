@@ -81,10 +81,16 @@ type Hint struct {
 	Contact string `json:"contact,omitempty"`
 	// At is when the vendor says it happened. Zero: unknown, so the contact is always read.
 	At time.Time `json:"at,omitzero"`
+	// Received is when we heard of it, by our own clock: only for measuring how long a change takes.
+	Received time.Time `json:"received,omitzero"`
 }
 
-// Merge makes one hint of two for the same contact: the newer one wins, and one without a time wins over all.
+// Merge makes one hint of two for the same contact: the newer At wins, and none at all wins over any, for then the
+// contact must be read. The older Received wins: it has waited longest.
 func (h Hint) Merge(other Hint) Hint {
+	if h.Received.IsZero() || !other.Received.IsZero() && other.Received.Before(h.Received) {
+		h.Received = other.Received
+	}
 	switch {
 	case h.At.IsZero() || other.At.IsZero():
 		h.At = time.Time{}
