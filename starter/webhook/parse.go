@@ -1,0 +1,182 @@
+package webhook
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// event is what is kept of a body.
+type event struct {
+	kind     string // an official type, or "unknown"
+	location string
+	app      string
+	id       string
+	at       time.Time // when GHL says it happened; zero: it doesn't say, or can't be believed
+}
+
+// unknown is the kind of an event whose type is not an official one: foreign text must not become a metric's label.
+const unknown = "unknown"
+
+// kinds are the official event types; true for those that tell of a contact itself.
+var kinds = map[string]bool{
+	"ContactCreate": true, "ContactUpdate": true, "ContactDelete": true, "ContactTagUpdate": true, "ContactDndUpdate": true,
+	"TaskCreate": false, "TaskComplete": false, "TaskDelete": false,
+	"NoteCreate": false, "NoteUpdate": false, "NoteDelete": false,
+	"AppointmentCreate": false, "AppointmentUpdate": false, "AppointmentDelete": false,
+	"OpportunityCreate": false, "OpportunityUpdate": false, "OpportunityDelete": false,
+	"OpportunityStageUpdate": false, "OpportunityStatusUpdate": false,
+	"OpportunityMonetaryValueUpdate": false, "OpportunityAssignedToUpdate": false,
+	"LocationCreate": false, "LocationUpdate": false, "UserCreate": false,
+	"INSTALL": false, "UNINSTALL": false, "PLAN_CHANGE": false,
+}
+
+// contact tells whether the event is about a contact, so that it becomes a hint.
+func (e event) contact() bool { return kinds[e.kind] }
+
+// maxSkew is how far GHL's clock may be ahead of ours before an event's time is taken for unknown.
+const maxSkew = time.Minute
+
+// notText stands for a value that should have been text and was not; no check of an id lets it pass.
+const notText = "\x00"
+
+// unclear is the error of a body that is JSON, but that two readers could read in two ways.
+type unclear string
+
+func (e unclear) Error() string { return string(e) }
+
+// parse reads one event strictly: a name twice or in another case, more than one value and broken UTF-8 are
+// refused. Its errors quote nothing of the body.
+func parse(body []byte, now time.Time) (event, error) {
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(body))
+	found, err := fields(decoder)
+	var vague unclear
+	switch {
+	case errors.As(err, &vague):
+		return event{}, vague
+	case err != nil:
+		return event{}, fmt.Errorf("not well-formed JSON at byte %d", decoder.InputOffset())
+	}
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		return event{}, unclear("something follows the first value")
+	}
+	kind := found["type"]
+	if kind == notText {
+		return event{}, unclear("type is not text")
+	}
+	if _, ok := kinds[kind]; !ok {
+		kind = unknown
+	}
+	return event{
+		kind:     kind,
+		location: found["locationId"],
+		app:      found["appId"],
+		id:       found["id"],
+		at:       happened(found["timestamp"], now),
+	}, nil
+}
+
+// What is read beside the type, and what under "data": a contact under "data" may have a type of its own.
+var (
+	envelope = []string{"type", "locationId", "appId", "id", "timestamp", "data"}
+	nested   = []string{"locationId", "appId", "id"}
+)
+
+// fields reads an event's texts. Deliveries carry the record's fields beside the type or, as GHL's guide shows
+// them, under "data". Where both places have one they must agree: else it would depend on the reader whose contact
+// is meant.
+func fields(decoder *jsontext.Decoder) (map[string]string, error) {
+	var inner map[string]string
+	outer, err := object(decoder, envelope, func() (err error) {
+		inner, err = object(decoder, nested, nil)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range inner {
+		if other, ok := outer[name]; ok && other != value {
+			return nil, unclear(name + " has two values")
+		}
+		outer[name] = value
+	}
+	return outer, nil
+}
+
+// object reads the texts under the wanted names and skips all else. An object under "data" is left to data.
+func object(decoder *jsontext.Decoder, wanted []string, data func() error) (map[string]string, error) {
+	if kind := decoder.PeekKind(); kind != '{' && kind != 0 {
+		return nil, unclear("not an object")
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil, err
+	}
+	found := make(map[string]string, len(wanted))
+	for decoder.PeekKind() == '"' {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		name, err := match(token.String(), wanted)
+		switch {
+		case err != nil:
+		case name == "":
+			err = decoder.SkipValue()
+		case name == "data" && decoder.PeekKind() == '{':
+			err = data()
+		default:
+			err = text(decoder, found, name)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	_, err := decoder.ReadToken()
+	return found, err
+}
+
+// match returns the wanted name that this is, or "". One that differs in case only is refused: encoding/json, and
+// so perhaps somebody before us, would take it for the same.
+func match(name string, wanted []string) (string, error) {
+	for _, want := range wanted {
+		if name == want {
+			return want, nil
+		}
+		if strings.EqualFold(name, want) {
+			return "", unclear(want + " is written in another case")
+		}
+	}
+	return "", nil
+}
+
+// text keeps a value under its name; null is the same as no value.
+func text(decoder *jsontext.Decoder, found map[string]string, name string) error {
+	switch decoder.PeekKind() {
+	case '"':
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return err
+		}
+		found[name] = token.String()
+		return nil
+	case 'n':
+	default:
+		found[name] = notText
+	}
+	return decoder.SkipValue()
+}
+
+// happened reads the envelope's time. One from the future would make the next, real change look older than it is,
+// so it is taken for unknown, as is one that can't be read; a hint without a time always reads.
+func happened(text string, now time.Time) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.After(now.Add(maxSkew)) {
+		return time.Time{}
+	}
+	return at.UTC()
+}

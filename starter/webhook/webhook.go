@@ -1,0 +1,210 @@
+// Package webhook receives GHL's webhooks. A webhook is a hint, never data: once limited, verified and parsed, all
+// that is kept of it is which contact may have changed and when GHL says so.
+package webhook
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// Nudger hands hints over to Temporal. It returns nil only when Temporal has them: a 2xx is our promise for that.
+type Nudger interface {
+	Contacts(ctx context.Context, location string, hints ...names.Hint) error
+}
+
+// Options tell a receiver whom to believe, whom to serve and how much to hold. Keys, Nudger and Serves are needed.
+type Options struct {
+	Keys   []ed25519.PublicKey // of GHL, see [ParseKeys]; a signature of any of them is good
+	Nudger Nudger
+	Serves func(location string) bool // GHL sends the events of every installation of an app; others' stop here
+	AppID  string                     // events of another app are dropped; empty: not checked
+
+	// Observe is told how each request ended. Both words come from small fixed sets: kind is an official event
+	// type, "unknown", or "none" when the request was refused before its body was believed.
+	Observe func(kind string, result Result)
+	Log     *slog.Logger
+	Now     func() time.Time
+
+	MaxBytes int64         // of bodies in hand at once; default 64 MiB
+	MaxCount int64         // of events waiting for Temporal at once; default 10,000
+	Timeout  time.Duration // of one hand-over to Temporal; default 10 s, inside any sender's patience
+}
+
+// Result says in a word how a request ended; it is the label of a metric.
+type Result string
+
+// The results. Only the first four are answered with 200.
+const (
+	Accepted    Result = "accepted"    // Temporal has the hint
+	Ignored     Result = "ignored"     // an event that brings no contact
+	Foreign     Result = "foreign"     // a location we don't serve
+	OtherApp    Result = "other_app"   // signed by GHL, but sent for another app
+	Unsigned    Result = "unsigned"    // no signature, or several
+	Forged      Result = "forged"      // a signature of nobody we know
+	Malformed   Result = "malformed"   // signed, but not an event we could read in one way only
+	TooLarge    Result = "too_large"   // more than MaxBody
+	NotPost     Result = "not_post"    // another method
+	Unsupported Result = "unsupported" // not plain JSON
+	Cut         Result = "cut"         // the body ended early or took too long
+	Full        Result = "full"        // no room: the sender comes again
+	Unavailable Result = "unavailable" // Temporal is away: the sender comes again
+)
+
+// none is the kind of a request that was refused before its body was believed.
+const none = "none"
+
+// comeAgain is what a sender is told to wait when there is no room or no Temporal. GHL retries up to 12 times.
+const comeAgain = 10 * time.Second
+
+// New returns the handler for POST /webhooks/ghl. The server around it sets the deadlines of headers and bodies.
+func New(o Options) http.Handler {
+	if len(o.Keys) == 0 || o.Nudger == nil || o.Serves == nil {
+		panic("webhook: Options need Keys, Nudger and Serves")
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, Result) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 64 << 20
+	}
+	if o.MaxCount == 0 {
+		o.MaxCount = 10_000
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
+	}
+	return &receiver{
+		Options: o,
+		bytes:   semaphore.NewWeighted(o.MaxBytes),
+		waiting: semaphore.NewWeighted(o.MaxCount),
+		outage:  &rate.Sometimes{Interval: 10 * time.Second},
+	}
+}
+
+type receiver struct {
+	Options
+	bytes   *semaphore.Weighted // held by bodies from their first byte until they are parsed
+	waiting *semaphore.Weighted // held by hints until Temporal has them
+	outage  *rate.Sometimes     // a storm during an outage is one line in the log, not one per event
+}
+
+// ServeHTTP tells the whole story of one request; every ending is counted once and answered once.
+func (h *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	kind, result := h.receive(w, r)
+	h.Observe(kind, result)
+	answer(w, result)
+}
+
+func (h *receiver) receive(w http.ResponseWriter, r *http.Request) (string, Result) {
+	if result := supported(r); result != "" {
+		return none, result
+	}
+	signature, ok := signature(r.Header)
+	if !ok {
+		return none, Unsigned
+	}
+	event, result := h.read(w, r, signature)
+	if result != "" {
+		return none, result
+	}
+	if result := h.judge(event); result != "" {
+		return event.kind, result
+	}
+	return event.kind, h.handOver(r.Context(), event)
+}
+
+// read limits, verifies and parses, in this order: nothing of a body is looked at before its signature holds. The
+// body is dropped on return, so that an event waiting for Temporal holds a few words only.
+func (h *receiver) read(w http.ResponseWriter, r *http.Request, signature []byte) (event, Result) {
+	body, release, result := h.limit(w, r)
+	defer release()
+	if result != "" {
+		return event{}, result
+	}
+	if !verify(h.Keys, body, signature) {
+		return event{}, Forged
+	}
+	e, err := parse(body, h.Now())
+	if err != nil {
+		h.Log.Debug("webhook refused", "system", "ghl", "result", string(Malformed), "reason", err.Error())
+		return event{}, Malformed
+	}
+	return e, ""
+}
+
+// judge tells whether the event stops here. One key signs for all apps and all locations, so a good signature
+// proves neither that the event is for our app nor that the location is ours.
+func (h *receiver) judge(e event) Result {
+	switch {
+	case !e.contact():
+		return Ignored
+	case !crm.ValidID(e.location) || !crm.ValidID(e.id):
+		return Malformed
+	case !h.Serves(e.location):
+		return Foreign
+	case h.AppID != "" && e.app != h.AppID:
+		return OtherApp
+	}
+	return ""
+}
+
+func (h *receiver) handOver(ctx context.Context, e event) Result {
+	if !h.waiting.TryAcquire(1) {
+		return Full
+	}
+	defer h.waiting.Release(1)
+	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	defer cancel()
+	err := h.Nudger.Contacts(ctx, e.location, names.Hint{Contact: e.id, At: e.at})
+	switch {
+	case err == nil:
+		return Accepted
+	case errors.Is(err, &crm.Error{Code: crm.NoRoom}):
+		return Full
+	}
+	h.outage.Do(func() {
+		h.Log.Warn("webhooks are not handed over to Temporal; senders are told to come again", "location", e.location, "error", err)
+	})
+	return Unavailable
+}
+
+// answer says as little as a sender needs; GHL reads the status only.
+func answer(w http.ResponseWriter, result Result) {
+	switch result {
+	case Accepted, Ignored, Foreign, OtherApp:
+		w.WriteHeader(http.StatusOK)
+	case Unsigned, Forged:
+		http.Error(w, "X-GHL-Signature must hold one valid signature of the body", http.StatusUnauthorized)
+	case Malformed:
+		http.Error(w, "the body is not one well-formed event", http.StatusBadRequest)
+	case Cut:
+		http.Error(w, "the body did not arrive whole", http.StatusBadRequest)
+	case TooLarge:
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+	case Unsupported:
+		http.Error(w, "the body must be plain JSON", http.StatusUnsupportedMediaType)
+	case NotPost:
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "only POST", http.StatusMethodNotAllowed)
+	case Full, Unavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(int(comeAgain.Seconds())))
+		http.Error(w, "come again", http.StatusServiceUnavailable)
+	}
+}
