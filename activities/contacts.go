@@ -1,12 +1,52 @@
+// Package activities holds the deeds: what workflows decide is done here, against GHL, Rankr and the store. Every
+// deed may run twice, at any point, and may be killed at any line.
 package activities
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"sync"
 	"time"
+
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
+
+// Contacts brings contacts into step. All fields but Observe are needed.
+type Contacts struct {
+	Source      crm.Source
+	Destination crm.Destination
+	Links       Links
+	Nudge       Nudger
+	Prints      crm.Fingerprinter
+	StoreID     string        // goes into idempotency keys
+	Quiet       time.Duration // at most one round of a contact in this time
+	Lease       time.Duration // how long a round may write; a crashed one blocks its contact as long
+	KeepDeleted bool          // what is deleted in GHL stays in Rankr, unlinked
+	Searchable  func() bool   // whether the server knows our search attributes
+	// Observe is told of each round that ended; received is when we heard of the change, zero if nobody told us.
+	Observe func(location string, outcome crm.Outcome, received time.Time)
+
+	places places
+}
+
+// Links is what the deeds need of the store. The results [crm.ErrMoved], [crm.ErrTaken] and [crm.ErrBraked] mean that
+// nothing was written.
+type Links interface {
+	Link(ctx context.Context, ref crm.Ref) (crm.Link, error)
+	Advance(ctx context.Context, was, next crm.Link) error
+	Park(ctx context.Context, was, next crm.Link, problem crm.ProblemRecord) error
+	Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (crm.Link, error)
+	Release(ctx context.Context, held, next crm.Link, unsure bool, problem *crm.ProblemRecord) error
+	TakeOver(ctx context.Context, was crm.Link) error
+	Unsure(ctx context.Context, held crm.Link) error
+	ParkLocation(ctx context.Context, location string, code crm.Code) error
+}
 
 // Round asks for one contact to be brought into step.
 type Round struct {
@@ -37,31 +77,167 @@ type PageAnswer struct {
 	HandedOver int `json:"handedOver,omitempty"`
 }
 
-// Tick asks for one poll of a location.
-type Tick struct {
-	Location string `json:"location"`
-	// Scheduled tells that the run came from the schedule, so that Last is what Temporal remembers. A run started
-	// by hand can't tell.
-	Scheduled bool `json:"scheduled,omitempty"`
-	// Last is the number of the last tick that Temporal knows to have completed; 0: none.
-	Last int64 `json:"last,omitempty"`
-}
-
-// TickAnswer is what a poll found. It is the result of PollChanges.
-type TickAnswer struct {
-	Tick      int64     `json:"tick"`
-	Watermark time.Time `json:"watermark"` // everything changed before has been handed over
-	Seen      int       `json:"seen"`      // search documents looked at
-	Nudged    int       `json:"nudged"`    // contacts handed over
-	Calls     int       `json:"calls"`     // GHL calls spent
-	// Parked is the code for which the location is left alone until a poll succeeds again; empty: it works.
-	Parked crm.Code `json:"parked,omitempty"`
-}
-
 // Nudger hands hints over to Temporal; it returns when Temporal has them. Package workflows/nudge is the one.
 type Nudger interface {
 	// Contact always goes to the contact's own SyncContact.
 	Contact(ctx context.Context, location string, hint names.Hint) error
 	// Contacts goes to SyncContact when it is one, else to the location's SyncContacts.
 	Contacts(ctx context.Context, location string, hints ...names.Hint) error
+}
+
+// BringIntoStep makes Rankr's record of one contact equal to GHL's. A contact that can't succeed until somebody acts is
+// no error: its outcome is [crm.Problem], and the store has it. Errors are a system that is away ("again") or a rate
+// limit ("later").
+func (c *Contacts) BringIntoStep(ctx context.Context, in Round) (Answer, error) {
+	if err := in.Validate(); err != nil {
+		return Answer{}, leave(err)
+	}
+	retry := in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1
+	result, err := c.bring(ctx, in.Ref, in.Hint, retry)
+	if err != nil {
+		return Answer{}, leave(err)
+	}
+	return Answer{Result: result, Searchable: c.Searchable()}, nil
+}
+
+// bring runs one round and turns a panic into an error: its text may hold anything, and must not reach the history.
+func (c *Contacts) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retry bool) (result crm.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(ctx, "a round panicked", "location", ref.Location, "contact", ref.Contact, "stack", string(debug.Stack()))
+			err = &crm.Error{Code: crm.Internal, Operation: "round", Landed: true}
+		}
+	}()
+	r := round{Contacts: c, ref: ref, hint: hint, doubt: retry}
+	result, err = r.run(ctx)
+	if err == nil && c.Observe != nil && result.Outcome != crm.Waiting {
+		c.Observe(ref.Location, result.Outcome, hint.Received)
+	}
+	return result, err
+}
+
+// pageWidth is how many contacts of one page are worked on at a time.
+const pageWidth = 8
+
+// BringPageIntoStep does for up to 50 contacts what BringIntoStep does for one. A contact that fails on its own account
+// goes to its own SyncContact; a system that is away fails the page, which goes on where it was.
+func (c *Contacts) BringPageIntoStep(ctx context.Context, in PageRound) (PageAnswer, error) {
+	if !crm.ValidID(in.Location) {
+		return PageAnswer{}, leave(&crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}})
+	}
+	p := page{Contacts: c, location: in.Location, retry: activity.GetInfo(ctx).Attempt > 1}
+	if activity.HasHeartbeatDetails(ctx) {
+		_ = activity.GetHeartbeatDetails(ctx, &p.progress) // unreadable: all of it is done again
+	}
+	if p.progress.Answer.Outcomes == nil {
+		p.progress.Answer.Outcomes = map[crm.Outcome]int{}
+	}
+	done := make(map[string]bool, len(p.progress.Done))
+	for _, contact := range p.progress.Done {
+		done[contact] = true
+	}
+	group, working := errgroup.WithContext(ctx)
+	group.SetLimit(pageWidth)
+	for _, hint := range in.Hints {
+		if !done[hint.Contact] {
+			group.Go(func() error { return p.one(working, ctx, hint) })
+		}
+	}
+	err := group.Wait()
+	return p.progress.Answer, leave(err)
+}
+
+// page is one page on its way. Progress is what its heartbeat carries: what is finished is not done again.
+type page struct {
+	*Contacts
+	location string
+	retry    bool
+	mu       sync.Mutex
+	progress struct {
+		Done   []string
+		Answer PageAnswer
+	}
+}
+
+func (p *page) one(ctx, beating context.Context, hint names.Hint) error {
+	ref := crm.Ref{Location: p.location, Contact: hint.Contact}
+	if err := ref.Validate(); err != nil {
+		return p.finish(beating, hint, crm.Result{Outcome: crm.Problem})
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // another contact of the page found a system away
+	}
+	result, err := p.bring(ctx, ref, hint, p.retry)
+	if err != nil && !ofItsOwn(err) {
+		return err
+	}
+	if err != nil {
+		if err := p.Nudge.Contact(ctx, p.location, hint); err != nil {
+			return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.progress.Answer.HandedOver++
+		p.progress.Done = append(p.progress.Done, hint.Contact)
+		activity.RecordHeartbeat(beating, p.progress)
+		return nil
+	}
+	return p.finish(beating, hint, result)
+}
+
+// finish notes how a contact ended. Only what is finished is noted: a crash repeats at most what was in hand.
+func (p *page) finish(beating context.Context, hint names.Hint, result crm.Result) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if result.Wait > 0 {
+		if result.Outcome != crm.Waiting {
+			hint = names.Hint{Contact: hint.Contact} // done; the second look must read again
+		}
+		p.progress.Answer.Waiting = append(p.progress.Answer.Waiting, names.Reference{Hint: hint, NotBefore: time.Now().Add(result.Wait)})
+	}
+	if result.Outcome != crm.Waiting {
+		p.progress.Answer.Outcomes[result.Outcome]++
+	}
+	p.progress.Done = append(p.progress.Done, hint.Contact)
+	activity.RecordHeartbeat(beating, p.progress)
+	return nil
+}
+
+// ofItsOwn tells a failure of one contact from a system that is away, which would meet the rest of the page as well.
+func ofItsOwn(err error) bool {
+	return !errors.Is(err, context.Canceled) && !hasCode(err, crm.GHLUnavailable, crm.GHLRateLimited, crm.RankrUnavailable,
+		crm.RankrRateLimited, crm.StoreUnavailable, crm.TemporalAway, crm.NoRoom, crm.UnknownLocation)
+}
+
+// places keeps each location's country for a while: it changes about never, and each read costs a call.
+type places struct {
+	mu    sync.Mutex
+	known map[string]place
+}
+
+type place struct {
+	crm.Location
+	until time.Time
+}
+
+const placeAge = 10 * time.Minute
+
+func (p *places) get(ctx context.Context, source crm.Source, location string) (crm.Location, error) {
+	p.mu.Lock()
+	known, ok := p.known[location]
+	p.mu.Unlock()
+	if ok && time.Now().Before(known.until) {
+		return known.Location, nil
+	}
+	read, _, err := source.Location(ctx, location)
+	if err != nil {
+		return crm.Location{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil {
+		p.known = map[string]place{}
+	}
+	p.known[location] = place{read, time.Now().Add(placeAge)}
+	return read, nil
 }

@@ -1,6 +1,10 @@
 package crm
 
-import "time"
+import (
+	"errors"
+	"slices"
+	"time"
+)
 
 // Link is what is remembered of one GHL contact ever seen: its row in the store. A deleted contact's
 // link stays behind as a tombstone, so that an older read can't bring it back.
@@ -32,6 +36,16 @@ type Link struct {
 	Parked  Code // why nothing of the whole location can run now; read only
 }
 
+// Why a change of a link did not happen; nothing was written.
+var (
+	// ErrMoved: the row is not what the caller read, or somebody holds it. Read it again.
+	ErrMoved = errors.New("the link moved meanwhile")
+	// ErrTaken: the Rankr record is linked to another contact of the location.
+	ErrTaken = errors.New("the record is linked to another contact")
+	// ErrBraked: the location had its share of deletes for this hour.
+	ErrBraked = errors.New("the delete brake holds")
+)
+
 // Claim is what an attempt asks for before it writes: a lease, and what belongs to this one write.
 type Claim struct {
 	Holder  string        // a random token
@@ -46,6 +60,17 @@ type Intent struct {
 	Create bool     `json:"create,omitempty"`
 	Fields []string `json:"fields,omitempty"` // names
 	Tags   []string `json:"tags,omitempty"`
+}
+
+// With joins two intents.
+func (i Intent) With(other Intent) Intent {
+	fields := slices.Concat(i.Fields, other.Fields)
+	slices.Sort(fields)
+	return Intent{
+		Create: i.Create || other.Create,
+		Fields: slices.Compact(fields),
+		Tags:   FoldTags(slices.Concat(i.Tags, other.Tags)),
+	}
 }
 
 // Sure tells whether the fingerprints may be believed.

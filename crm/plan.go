@@ -82,15 +82,8 @@ func ours(link Link) []string {
 
 func ourTags(link Link) []string { return FoldTags(slices.Concat(link.Tags, link.Intent.Tags)) }
 
-// Intent is what carrying the plan out may put into Rankr's record; with all that an unanswered write before it
-// may have put there.
-func (p Plan) Intent(before Intent) Intent {
-	before.Fields = slices.Concat(before.Fields, p.Patch.Set.Names())
-	slices.Sort(before.Fields)
-	before.Fields = slices.Compact(before.Fields)
-	before.Tags = FoldTags(slices.Concat(before.Tags, p.AddTags))
-	return before
-}
+// Intent is what carrying the plan out may put into Rankr's record.
+func (p Plan) Intent() Intent { return Intent{Fields: p.Patch.Set.Names(), Tags: p.AddTags} }
 
 // Match picks the record in Rankr that is this contact: the one that carries its id, else the only one that nobody
 // else's id is on and whose email or phone is the contact's. None: nil. Several: [Ambiguous], naming them. What the

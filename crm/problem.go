@@ -15,3 +15,6 @@ type ProblemRecord struct {
 	DateUpdated time.Time // GHL's dateUpdated of the record that failed: the poll leaves it alone until it moves
 	Approved    bool      // a person said that this parked delete is meant
 }
+
+// Everywhere stands for all locations where something parks them together: Rankr's credentials serve all.
+const Everywhere = "*"

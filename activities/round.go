@@ -1,0 +1,478 @@
+package activities
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// round brings one contact into step. It is the protocol of one writer per contact: read the row, read GHL, decide;
+// then either leave a trace that nothing was written, or hold the contact while writing. docs/architecture.md has the
+// transitions, and explore_test.go tries every interleaving of two rounds and an editor with a fault at every step.
+type round struct {
+	*Contacts
+	ref  crm.Ref
+	hint names.Hint
+	// doubt: this is not the first attempt, or the record in Rankr moved under us. Rankr is read first and
+	// fingerprints are not believed.
+	doubt  bool
+	winner string // the record that Rankr named when it refused a duplicate
+}
+
+const (
+	// maxRestarts bounds how often a round starts over because somebody moved the row; after that it comes again later.
+	maxRestarts = 5
+	// coverMargin is how much older than the last read a hint must be to cost no call: GHL's Date has whole seconds,
+	// and its clocks may differ from one of its servers to the next.
+	coverMargin = 10 * time.Second
+)
+
+func (r *round) run(ctx context.Context) (crm.Result, error) {
+	for range maxRestarts {
+		result, err := r.once(ctx)
+		if !errors.Is(err, crm.ErrMoved) {
+			return result, err
+		}
+	}
+	return waiting(time.Second), nil
+}
+
+func (r *round) once(ctx context.Context) (crm.Result, error) {
+	was, err := r.Links.Link(ctx, r.ref)
+	if err != nil {
+		return crm.Result{}, storeError(err)
+	}
+	if was.Expired() {
+		return crm.Result{}, cmpMoved(storeError(r.Links.TakeOver(ctx, was)))
+	}
+	if result, done, err := r.early(ctx, was); done {
+		return result, err
+	}
+	seen := sight{}
+	if r.doubt || !was.Sure() || r.winner != "" {
+		if seen, err = r.look(ctx, was); err != nil {
+			return r.failed(ctx, was, time.Time{}, err)
+		}
+	}
+	got, at, err := r.Source.Contact(ctx, r.ref)
+	if hasCode(err, crm.GHLNotFound) {
+		return r.gone(ctx, was, seen, at)
+	}
+	if err != nil {
+		return r.failed(ctx, was, time.Time{}, err)
+	}
+	want, err := r.mapped(ctx, got)
+	if err != nil {
+		return r.failed(ctx, was, got.Updated, err)
+	}
+	return r.align(ctx, was, seen, want, at)
+}
+
+// cmpMoved starts the round over after a step that must be followed by a fresh read of the row.
+func cmpMoved(err error) error {
+	if err == nil {
+		return crm.ErrMoved
+	}
+	return err
+}
+
+func waiting(wait time.Duration) crm.Result {
+	return crm.Result{Outcome: crm.Waiting, Wait: max(wait, 10*time.Millisecond)}
+}
+
+// early ends a round that needs no call.
+func (r *round) early(ctx context.Context, was crm.Link) (crm.Result, bool, error) {
+	switch {
+	case was.Parked != "":
+		result, err := r.park(ctx, was, time.Time{}, &crm.Error{Code: was.Parked, Operation: "parked"})
+		return result, true, err
+	case was.Held():
+		return waiting(was.HeldUntil.Sub(was.Now)), true, nil
+	case !r.hint.At.IsZero() && was.Sure() && was.Problem == "" && !r.hint.At.Add(coverMargin).After(was.Covered):
+		return crm.Result{Outcome: crm.Covered, RankrID: was.RankrID}, true, nil
+	}
+	if quiet := was.Finished.Add(r.Quiet).Sub(was.Now); quiet > 0 && !was.Finished.IsZero() {
+		return waiting(min(quiet, r.Quiet)), true, nil
+	}
+	return crm.Result{}, false, nil
+}
+
+// sight is what a look at Rankr found.
+type sight struct {
+	looked bool
+	record *crm.Contact // nil: nothing is there, or nobody looked
+}
+
+// look reads the record in Rankr before GHL is asked: while Rankr is away that costs no GHL call, and what an
+// unanswered write left behind is seen.
+func (r *round) look(ctx context.Context, was crm.Link) (sight, error) {
+	id := was.RankrID
+	if r.winner != "" {
+		id = r.winner
+	}
+	if id != "" {
+		have, err := r.Destination.Contact(ctx, r.ref.Location, id)
+		switch {
+		case hasCode(err, crm.RankrNotFound):
+			return sight{looked: true}, nil
+		case err != nil:
+			return sight{}, err
+		case r.winner == "" || have.ExternalID == r.ref.Contact:
+			have = crm.Map(have, crm.Location{})
+			return sight{true, &have}, nil
+		}
+	}
+	found, err := r.Destination.Find(ctx, r.ref.Location, crm.Keys{ExternalID: r.ref.Contact})
+	if err != nil {
+		return sight{}, err
+	}
+	for _, have := range found {
+		if have.ExternalID == r.ref.Contact {
+			have = crm.Map(have, crm.Location{})
+			return sight{true, &have}, nil
+		}
+	}
+	return sight{looked: true}, nil
+}
+
+// mapped brings GHL's contact into the form of the contract; the location is read only where a phone number can't be
+// understood without its country.
+func (r *round) mapped(ctx context.Context, got crm.Contact) (crm.Contact, error) {
+	location := crm.Location{ID: r.ref.Location}
+	if got.NeedsCountry() {
+		var err error
+		if location, err = r.places.get(ctx, r.Source, r.ref.Location); err != nil {
+			return crm.Contact{}, err
+		}
+	}
+	return crm.Map(got, location), nil
+}
+
+// align compares what GHL has with what Rankr has, and writes the difference.
+func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Contact, at time.Time) (crm.Result, error) {
+	target := was.RankrID
+	if seen.looked {
+		target = ""
+	}
+	have := seen.record
+	if have == nil && target == "" {
+		found, err := r.Destination.Find(ctx, r.ref.Location, want.Keys(r.ref))
+		if err != nil {
+			return r.failed(ctx, was, want.Updated, err)
+		}
+		for i := range found {
+			found[i] = crm.Map(found[i], crm.Location{})
+		}
+		if have, err = crm.Match(r.ref, want, found); err != nil {
+			return r.failed(ctx, was, want.Updated, err)
+		}
+		seen.looked = true
+	}
+	if have != nil {
+		target = have.ID
+	}
+	next := r.finished(was, seen, at)
+	next.RankrID, next.Deleted = target, false
+	next.Fields, next.Tags = r.Prints.Fields(want.Fields), want.Tags
+	next.DateUpdated, next.MappingVersion = want.Updated, crm.MappingVersion
+	if target != was.RankrID {
+		next.CreatedByUs = was.Intent.Create && have != nil && have.ExternalID == r.ref.Contact
+	}
+	if target == "" {
+		return r.create(ctx, was, next, want)
+	}
+	return r.update(ctx, was, next, want, have)
+}
+
+// finished is the row after a round that ended well. Unsure ends only with a look at Rankr that is at least a lease
+// later than what made it unsure: until then the request of a killed or frozen worker may still land.
+func (r *round) finished(was crm.Link, seen sight, at time.Time) crm.Link {
+	next := was
+	next.LastRead = at
+	if !at.IsZero() {
+		next.Covered = at
+	}
+	next.Finished, next.Problem = was.Now, ""
+	if !was.Sure() && seen.looked && !was.Now.Before(was.UnsureSince.Add(r.Lease)) {
+		next.UnsureSince = time.Time{}
+	}
+	if next.Sure() {
+		next.Intent = crm.Intent{}
+	}
+	return next
+}
+
+func (r *round) update(ctx context.Context, was, next crm.Link, want crm.Contact, have *crm.Contact) (crm.Result, error) {
+	base := was
+	if was.RankrID != next.RankrID {
+		base.Fields, base.Tags = nil, nil // they belong to another record
+	}
+	plan, outcome, etag := crm.PlanByLink(base, want, next.Fields), crm.Updated, ""
+	if have != nil {
+		plan, etag = crm.PlanByRecord(base, want, *have), have.ETag
+	}
+	switch {
+	case was.RankrID == "":
+		outcome = crm.Adopted
+	case plan.Empty():
+		outcome = crm.Unchanged
+	}
+	result := crm.Result{Outcome: outcome, Fields: plan.Names(), RankrID: next.RankrID}
+	if plan.Empty() {
+		return r.advance(ctx, was, next, result)
+	}
+	return r.write(ctx, was, next, crm.Claim{RankrID: next.RankrID, Intent: plan.Intent()}, result,
+		func(ctx context.Context, done *crm.Link) error {
+			return r.carryOut(ctx, plan, etag, next, done)
+		})
+}
+
+// carryOut writes the plan, and notes in done what certainly is in Rankr by now.
+func (r *round) carryOut(ctx context.Context, plan crm.Plan, etag string, next crm.Link, done *crm.Link) error {
+	location, id := r.ref.Location, next.RankrID
+	if !plan.Patch.Empty() {
+		if err := r.Destination.Update(ctx, location, id, etag, plan.Patch); err != nil {
+			return err
+		}
+	}
+	done.Fields = next.Fields
+	if len(plan.AddTags) > 0 {
+		if err := r.Destination.AddTags(ctx, location, id, plan.AddTags); err != nil {
+			return err
+		}
+	}
+	done.Tags = crm.FoldTags(slices.Concat(done.Tags, plan.AddTags))
+	if len(plan.RemoveTags) > 0 {
+		return r.Destination.RemoveTags(ctx, location, id, plan.RemoveTags)
+	}
+	return nil
+}
+
+func (r *round) create(ctx context.Context, was, next crm.Link, want crm.Contact) (crm.Result, error) {
+	record := crm.Contact{ExternalID: r.ref.Contact, Fields: want.Fields, Tags: want.Tags}
+	fields := want.Fields.Names()
+	if was.RankrID != "" {
+		next.Generation++ // the record we had is gone from Rankr: its idempotency key would bring the old answer back
+	}
+	claim := crm.Claim{Intent: crm.Intent{Create: true, Fields: fields, Tags: want.Tags}}
+	return r.write(ctx, was, next, claim, crm.Result{Outcome: crm.Created, Fields: fields},
+		func(ctx context.Context, done *crm.Link) error {
+			done.Generation = next.Generation
+			created, err := r.Destination.Create(ctx, r.ref.Location, r.idempotencyKey(next.Generation), record)
+			done.RankrID, done.CreatedByUs = created.ID, err == nil
+			return err
+		})
+}
+
+// idempotencyKey is derived, never random: a second attempt must be known as such. The generation tells a contact that
+// was deleted and made again from the old one, whose answer Rankr would repeat.
+func (r *round) idempotencyKey(generation int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s/%d", r.StoreID, r.ref.Location, r.ref.Contact, generation))
+	return hex.EncodeToString(sum[:16])
+}
+
+// advance ends a round that wrote nothing.
+func (r *round) advance(ctx context.Context, was, next crm.Link, result crm.Result) (crm.Result, error) {
+	switch err := storeError(r.Links.Advance(ctx, was, next)); {
+	case errors.Is(err, crm.ErrTaken):
+		return r.failed(ctx, was, next.DateUpdated, &crm.Error{Code: crm.MatchTaken, Operation: "link", Fields: []string{next.RankrID}})
+	case err != nil:
+		return crm.Result{}, err
+	}
+	return r.confirm(next, result), nil
+}
+
+// confirm asks for one more round while the contact is unsure.
+func (r *round) confirm(next crm.Link, result crm.Result) crm.Result {
+	if !next.Sure() {
+		result.Wait = max(next.UnsureSince.Add(r.Lease).Sub(next.Now), time.Second)
+	}
+	return result
+}
+
+// write holds the contact while deed writes to Rankr, and records what came of it. The deed's deadline lies inside the
+// lease, so that a slow write ends before another round may take over.
+func (r *round) write(ctx context.Context, was, next crm.Link, claim crm.Claim, result crm.Result,
+	deed func(context.Context, *crm.Link) error,
+) (crm.Result, error) {
+	claim.Holder, claim.Lease, claim.Intent = rand.Text(), r.Lease, was.Intent.With(claim.Intent)
+	held, err := r.Links.Acquire(ctx, was, claim)
+	switch err = storeError(err); {
+	case errors.Is(err, crm.ErrTaken):
+		return r.failed(ctx, was, next.DateUpdated, &crm.Error{Code: crm.MatchTaken, Operation: "link", Fields: []string{claim.RankrID}})
+	case errors.Is(err, crm.ErrBraked):
+		return r.failed(ctx, was, next.DateUpdated, &crm.Error{Code: crm.DeleteBrake, Operation: "contacts.delete"})
+	case err != nil:
+		return crm.Result{}, err
+	}
+	writing, cancel := context.WithTimeout(ctx, r.Lease*2/3)
+	defer cancel()
+	done := was // what is known to be in Rankr, should the deed fail half-way
+	done.RankrID, done.LastRead = claim.RankrID, next.LastRead
+	if err := deed(writing, &done); err != nil {
+		return r.broken(ctx, held, done, next, err)
+	}
+	next.RankrID, next.CreatedByUs = done.RankrID, done.CreatedByUs
+	if !next.Sure() {
+		next.Intent = held.Intent
+	}
+	if err := r.release(ctx, held, next, false, nil); err != nil {
+		return r.lost(ctx, held, err)
+	}
+	if done.RankrID != "" {
+		result.RankrID = done.RankrID
+	}
+	return r.confirm(next, result), nil
+}
+
+// release lets go of the contact even when the round itself was called off: else everybody waits for the lease to end.
+func (r *round) release(ctx context.Context, held, next crm.Link, unsure bool, problem *crm.ProblemRecord) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Lease/3)
+	defer cancel()
+	return storeError(r.Links.Release(ctx, held, next, unsure, problem))
+}
+
+// lost handles a release that failed. Somebody took over while we wrote, perhaps over something newer: the contact is
+// unsure, and a round must look.
+func (r *round) lost(ctx context.Context, held crm.Link, err error) (crm.Result, error) {
+	if !errors.Is(err, crm.ErrMoved) {
+		return crm.Result{}, err
+	}
+	if err := storeError(r.Links.Unsure(context.WithoutCancel(ctx), held)); err != nil {
+		return crm.Result{}, err
+	}
+	return waiting(r.Lease), nil
+}
+
+// broken lets go of the contact after a deed that failed, with what is known of its effect.
+func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause error) (crm.Result, error) {
+	e := safe(cause)
+	again := false // start over at once
+	switch e.Code {
+	case crm.RankrNotFound: // deleted in Rankr by somebody: it is made again
+		done.RankrID, done.CreatedByUs, done.Fields, done.Tags = "", false, nil, nil
+		done.Generation++
+		again = true
+	case crm.RankrDuplicate:
+		r.winner, again = e.ID, true
+	case crm.RankrMoved:
+		r.doubt, again = true, true
+	}
+	unsure := e.Landed || errors.Is(cause, context.Canceled)
+	if unsure || !done.Sure() {
+		done.Intent = held.Intent
+	} else {
+		done.Intent = crm.Intent{}
+	}
+	var problem *crm.ProblemRecord
+	if e.Retry() == crm.Never && !again {
+		done.Problem, done.Finished = e.Code, held.Now
+		problem = r.problem(next.DateUpdated, e)
+		if err := r.parkLocation(ctx, e.Code); err != nil {
+			return crm.Result{}, err
+		}
+	}
+	if err := r.release(ctx, held, done, unsure, problem); err != nil {
+		return r.lost(ctx, held, err)
+	}
+	switch {
+	case again:
+		return crm.Result{}, crm.ErrMoved
+	case problem != nil:
+		return asResult(e), nil
+	}
+	return crm.Result{}, cause
+}
+
+// failed ends a round in which nothing was written. What can never succeed as it is becomes a problem; everything else
+// goes up, to be tried again.
+func (r *round) failed(ctx context.Context, was crm.Link, updated time.Time, err error) (crm.Result, error) {
+	var e *crm.Error
+	if !errors.As(err, &e) || e.Retry() != crm.Never || e.Code == crm.InvalidInput || e.Code == crm.UnknownLocation {
+		return crm.Result{}, err
+	}
+	if err := r.parkLocation(ctx, e.Code); err != nil {
+		return crm.Result{}, err
+	}
+	return r.park(ctx, was, updated, e)
+}
+
+func (r *round) park(ctx context.Context, was crm.Link, updated time.Time, e *crm.Error) (crm.Result, error) {
+	next := was
+	next.Finished, next.Problem = was.Now, e.Code
+	if err := storeError(r.Links.Park(ctx, was, next, *r.problem(updated, e))); err != nil {
+		return crm.Result{}, err
+	}
+	return asResult(e), nil
+}
+
+// parkLocation stops all other contacts from running into a wall that this one found: the token serves them all.
+func (r *round) parkLocation(ctx context.Context, code crm.Code) error {
+	location := r.ref.Location
+	switch code {
+	case crm.GHLToken, crm.GHLScope, crm.GHLTenant:
+	case crm.RankrToken:
+		location = crm.Everywhere
+	default:
+		return nil
+	}
+	return storeError(r.Links.ParkLocation(ctx, location, code))
+}
+
+func (r *round) problem(updated time.Time, e *crm.Error) *crm.ProblemRecord {
+	return &crm.ProblemRecord{Ref: r.ref, Code: e.Code, Operation: e.Operation, Fields: e.Fields, TraceID: e.TraceID, DateUpdated: updated}
+}
+
+func asResult(e *crm.Error) crm.Result {
+	return crm.Result{Outcome: crm.Problem, Code: e.Code, Fields: e.Fields, Detail: crm.Catalogue[e.Code].Sentence}
+}
+
+// gone brings a contact into step that GHL no longer has. A 404 alone is no evidence: a wrong tenant, an outage or a
+// proxy answers so too. The location must answer well, with the same token, in the same round.
+func (r *round) gone(ctx context.Context, was crm.Link, seen sight, at time.Time) (crm.Result, error) {
+	target, ours := was.RankrID, was.CreatedByUs
+	if seen.looked {
+		target = ""
+	}
+	if seen.record != nil {
+		target = seen.record.ID
+		ours = ours || was.Intent.Create && seen.record.ExternalID == r.ref.Contact
+	}
+	next := r.finished(was, seen, at)
+	next.RankrID, next.CreatedByUs, next.Fields, next.Tags, next.Deleted = "", false, nil, nil, true
+	next.DateUpdated = time.Time{}
+	if target == "" {
+		return r.advance(ctx, was, next, crm.Result{Outcome: crm.Gone})
+	}
+	if _, _, err := r.Source.Location(ctx, r.ref.Location); err != nil {
+		return r.failed(ctx, was, time.Time{}, err)
+	}
+	next.Generation++
+	claim := crm.Claim{RankrID: target, Intent: was.Intent, Delete: ours && !r.KeepDeleted}
+	result := crm.Result{Outcome: crm.Unlinked, RankrID: target, Fields: []string{"externalId"}}
+	if claim.Delete {
+		result = crm.Result{Outcome: crm.Deleted, RankrID: target}
+	}
+	return r.write(ctx, was, next, claim, result, func(ctx context.Context, done *crm.Link) error {
+		var err error
+		if claim.Delete {
+			err = r.Destination.Delete(ctx, r.ref.Location, target)
+		} else {
+			nobody := ""
+			err = r.Destination.Update(ctx, r.ref.Location, target, "", crm.Patch{ExternalID: &nobody})
+		}
+		if err == nil || hasCode(err, crm.RankrNotFound) {
+			done.RankrID, done.CreatedByUs = "", false
+			return nil
+		}
+		return err
+	})
+}

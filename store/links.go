@@ -1,0 +1,237 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+const linkColumns = `l.location, l.contact, l.version, l.last_read, l.covered, l.finished, l.holder, l.held_until, l.unsure_since,
+	l.intent, l.generation, l.rankr_id, l.created_by_us, l.deleted, l.fields, l.tags, l.date_updated, l.mapping_version`
+
+// selectLink reads a link with its open problem and with what parks its location, in one query: every round starts
+// with it.
+const selectLink = `SELECT coalesce(p.code, ''),
+	coalesce((SELECT code FROM parked WHERE location IN (w.location, '*') LIMIT 1), ''), ` + linkColumns + `
+	FROM (SELECT ? AS location, ? AS contact) w
+	LEFT JOIN links l ON l.location = w.location AND l.contact = w.contact
+	LEFT JOIN problems p ON p.location = w.location AND p.contact = w.contact`
+
+// Link reads a contact's row, with Now set to the store's clock. A contact never seen has Version 0.
+func (s *Store) Link(ctx context.Context, ref crm.Ref) (crm.Link, error) {
+	now := s.now()
+	link, err := scanLink(s.read.QueryRowContext(ctx, selectLink, ref.Location, ref.Contact))
+	link.Ref, link.Now = ref, now
+	return link, err
+}
+
+// Links reads the rows of those contacts that were ever seen, by contact id.
+func (s *Store) Links(ctx context.Context, location string, contacts []string) (map[string]crm.Link, error) {
+	links := make(map[string]crm.Link, len(contacts))
+	if len(contacts) == 0 {
+		return links, nil
+	}
+	args := []any{location}
+	for _, contact := range contacts {
+		args = append(args, contact)
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT coalesce(p.code, ''), '', `+linkColumns+`
+		FROM links l LEFT JOIN problems p ON p.location = l.location AND p.contact = l.contact
+		WHERE l.location = ? AND l.contact IN (?`+strings.Repeat(", ?", len(contacts)-1)+`)`, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	now := s.now()
+	for rows.Next() {
+		link, err := scanLink(rows)
+		if err != nil {
+			return nil, err
+		}
+		link.Now = now
+		links[link.Contact] = link
+	}
+	return links, rows.Err()
+}
+
+func scanLink(row interface{ Scan(...any) error }) (crm.Link, error) {
+	var (
+		l                                                                 crm.Link
+		location, contact, holder, intent, rankrID, fields, tags, mapping sql.NullString
+		version, lastRead, covered, finished, heldUntil, unsure, updated  sql.NullInt64
+		generation                                                        sql.NullInt64
+		createdByUs, deleted                                              sql.NullBool
+	)
+	err := row.Scan(&l.Problem, &l.Parked, &location, &contact, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
+		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping)
+	if err != nil || !version.Valid {
+		return l, err
+	}
+	l.Ref = crm.Ref{Location: location.String, Contact: contact.String}
+	l.Version, l.Generation = version.Int64, int(generation.Int64)
+	l.LastRead, l.Covered, l.Finished = fromMillis(lastRead.Int64), fromMillis(covered.Int64), fromMillis(finished.Int64)
+	l.Holder, l.HeldUntil, l.UnsureSince = holder.String, fromMillis(heldUntil.Int64), fromMillis(unsure.Int64)
+	l.RankrID, l.CreatedByUs, l.Deleted = rankrID.String, createdByUs.Bool, deleted.Bool
+	l.DateUpdated, l.MappingVersion = fromMillis(updated.Int64), mapping.String
+	return l, errors.Join(parse(intent.String, &l.Intent), parse(fields.String, &l.Fields), parse(tags.String, &l.Tags))
+}
+
+func parse(text string, into any) error {
+	if text == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), into)
+}
+
+func text(value any, empty bool) string {
+	if empty {
+		return ""
+	}
+	b, _ := json.Marshal(value) // strings, lists and maps of them: cannot fail
+	return string(b)
+}
+
+func intentText(i crm.Intent) string {
+	return text(i, !i.Create && len(i.Fields) == 0 && len(i.Tags) == 0)
+}
+
+// Advance records a round that wrote nothing: next replaces the row if it still is what was says;
+// [crm.ErrMoved] or [crm.ErrTaken] otherwise. It leaves a trace even when nothing differs, for else a reader with older data
+// could win later.
+func (s *Store) Advance(ctx context.Context, was, next crm.Link) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return s.replace(ctx, tx, was, next, "version = ?", was.Version)
+	})
+}
+
+// Park is Advance for a round that found something that can't succeed: it records the problem with it.
+func (s *Store) Park(ctx context.Context, was, next crm.Link, problem crm.ProblemRecord) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		now := s.now()
+		if err := s.replace(ctx, tx, was, next, "version = ?", was.Version); err != nil {
+			return err
+		}
+		return saveProblem(ctx, tx, problem, now)
+	})
+}
+
+// Acquire gives the caller the contact until the lease ends: [crm.ErrMoved] when the row is not what was says or is held,
+// [crm.ErrTaken] when the record is another contact's, [crm.ErrBraked] when a delete must wait for a person. The version that
+// it returns is the row's, for Release.
+func (s *Store) Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (crm.Link, error) {
+	held := was
+	err := s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		now := s.now()
+		if claim.Delete {
+			if err := s.brake(ctx, tx, was, now); err != nil {
+				return err
+			}
+		}
+		held.Holder, held.HeldUntil, held.Intent, held.RankrID = claim.Holder, now.Add(claim.Lease), claim.Intent, claim.RankrID
+		held.Now = now
+		return s.replace(ctx, tx, was, held, "version = ? AND holder = ''", was.Version)
+	})
+	held.Version++
+	return held, err
+}
+
+// Release ends the holder's lease and records what came of it; [crm.ErrMoved] when the lease was taken over meanwhile.
+// Unsure says that a write's answer never came. A problem, where there is one, is recorded with it.
+func (s *Store) Release(ctx context.Context, held, next crm.Link, unsure bool, problem *crm.ProblemRecord) error {
+	next.Holder, next.HeldUntil = "", time.Time{}
+	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		now := s.now()
+		if unsure {
+			next.UnsureSince = now
+		}
+		if err := s.replace(ctx, tx, held, next, "holder = ?", held.Holder); err != nil || problem == nil {
+			return err
+		}
+		return saveProblem(ctx, tx, *problem, now)
+	})
+}
+
+// TakeOver ends a lease that ran out. From then on the contact is unsure, for its holder's write may still land.
+func (s *Store) TakeOver(ctx context.Context, was crm.Link) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		now := millis(s.now())
+		return moved(tx.ExecContext(ctx, `UPDATE links SET holder = '', held_until = 0, unsure_since = ?, version = version + 1
+			WHERE location = ? AND contact = ? AND version = ? AND holder <> '' AND held_until <= ?`,
+			now, was.Location, was.Contact, was.Version, now))
+	})
+}
+
+// Unsure marks a contact whose lease was lost during a write: what the write left behind must be looked at.
+func (s *Store) Unsure(ctx context.Context, held crm.Link) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		row := tx.QueryRowContext(ctx, "SELECT intent FROM links WHERE location = ? AND contact = ?", held.Location, held.Contact)
+		var before string
+		if err := row.Scan(&before); err != nil {
+			return err
+		}
+		var intent crm.Intent
+		if err := parse(before, &intent); err != nil {
+			return err
+		}
+		intent = intent.With(held.Intent)
+		return moved(tx.ExecContext(ctx, `UPDATE links SET unsure_since = ?, intent = ?, version = version + 1 WHERE location = ? AND contact = ?`,
+			millis(s.now()), intentText(intent), held.Location, held.Contact))
+	})
+}
+
+// UnsureAll marks every contact of a location: the store was restored from a backup and its fingerprints may be older
+// than what was written since.
+func (s *Store) UnsureAll(ctx context.Context, location string) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE links SET unsure_since = ?, version = version + 1 WHERE location = ?", millis(s.now()), location)
+		return err
+	})
+}
+
+// replace writes next over the row for which the condition holds, or inserts it where was says that there is none,
+// with the version one up. A problem that next no longer has is closed.
+func (s *Store) replace(ctx context.Context, tx *sql.Tx, was, next crm.Link, condition string, args ...any) error {
+	values := []any{
+		millis(next.LastRead), millis(next.Covered), millis(next.Finished), next.Holder, millis(next.HeldUntil),
+		millis(next.UnsureSince), intentText(next.Intent), next.Generation, next.RankrID, next.CreatedByUs, next.Deleted,
+		text(next.Fields, len(next.Fields) == 0), text(next.Tags, len(next.Tags) == 0), millis(next.DateUpdated), next.MappingVersion,
+	}
+	var result sql.Result
+	var err error
+	if was.Version == 0 {
+		result, err = tx.ExecContext(ctx, `INSERT INTO links (last_read, covered, finished, holder, held_until, unsure_since, intent,
+			generation, rankr_id, created_by_us, deleted, fields, tags, date_updated, mapping_version, version, location, contact)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (location, contact) DO NOTHING`,
+			append(values, was.Location, was.Contact)...)
+	} else {
+		result, err = tx.ExecContext(ctx, `UPDATE links SET last_read = ?, covered = ?, finished = ?, holder = ?, held_until = ?,
+			unsure_since = ?, intent = ?, generation = ?, rankr_id = ?, created_by_us = ?, deleted = ?, fields = ?, tags = ?,
+			date_updated = ?, mapping_version = ?, version = version + 1
+			WHERE location = ? AND contact = ? AND `+condition, append(append(values, was.Location, was.Contact), args...)...)
+	}
+	if isUnique(err) {
+		return crm.ErrTaken
+	}
+	if err := moved(result, err); err != nil {
+		return err
+	}
+	if was.Problem != "" && next.Problem == "" {
+		_, err = tx.ExecContext(ctx, "DELETE FROM problems WHERE location = ? AND contact = ?", was.Location, was.Contact)
+	}
+	return err
+}
+
+func moved(result sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 1 {
+		return err
+	}
+	return crm.ErrMoved
+}

@@ -1,0 +1,81 @@
+-- +goose Up
+-- Times are milliseconds since 1970; 0 means: never. Lists and maps are JSON.
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+-- One row for every GHL contact ever seen; docs/architecture.md has the transitions.
+CREATE TABLE links (
+    location        TEXT    NOT NULL,
+    contact         TEXT    NOT NULL,
+    version         INTEGER NOT NULL,
+    last_read       INTEGER NOT NULL DEFAULT 0,
+    covered         INTEGER NOT NULL DEFAULT 0,
+    finished        INTEGER NOT NULL DEFAULT 0,
+    holder          TEXT    NOT NULL DEFAULT '',
+    held_until      INTEGER NOT NULL DEFAULT 0,
+    unsure_since    INTEGER NOT NULL DEFAULT 0,
+    intent          TEXT    NOT NULL DEFAULT '',
+    generation      INTEGER NOT NULL DEFAULT 0,
+    rankr_id        TEXT    NOT NULL DEFAULT '',
+    created_by_us   BOOLEAN NOT NULL DEFAULT FALSE,
+    deleted         BOOLEAN NOT NULL DEFAULT FALSE,
+    fields          TEXT    NOT NULL DEFAULT '',
+    tags            TEXT    NOT NULL DEFAULT '',
+    date_updated    INTEGER NOT NULL DEFAULT 0,
+    mapping_version TEXT    NOT NULL DEFAULT '',
+    PRIMARY KEY (location, contact)
+);
+-- Two contacts of one location can't be linked to one record: the loser of two becomes a problem.
+CREATE UNIQUE INDEX links_rankr_id ON links (location, rankr_id) WHERE rankr_id <> '';
+
+CREATE TABLE problems (
+    location     TEXT    NOT NULL,
+    contact      TEXT    NOT NULL,
+    code         TEXT    NOT NULL,
+    operation    TEXT    NOT NULL,
+    fields       TEXT    NOT NULL,
+    trace_id     TEXT    NOT NULL,
+    first_seen   INTEGER NOT NULL,
+    last_seen    INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL,
+    date_updated INTEGER NOT NULL,
+    approved     BOOLEAN NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (location, contact)
+);
+
+-- What the delete brake counts. A contact's delete counts once, however often it is tried.
+CREATE TABLE deletes (
+    location   TEXT    NOT NULL,
+    contact    TEXT    NOT NULL,
+    generation INTEGER NOT NULL,
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (location, contact, generation)
+);
+CREATE INDEX deletes_at ON deletes (location, at);
+
+-- A location, or with '*' every location, for which nothing can run until a poll succeeds.
+CREATE TABLE parked (
+    location TEXT PRIMARY KEY,
+    code     TEXT    NOT NULL,
+    since    INTEGER NOT NULL
+);
+
+-- Every tick of a location's poll with the watermark it left: how the store and Temporal, one of them restored
+-- from a backup, find the last tick that both know.
+CREATE TABLE ticks (
+    location  TEXT    NOT NULL,
+    tick      INTEGER NOT NULL,
+    watermark INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (location, tick)
+);
+
+-- +goose Down
+DROP TABLE ticks;
+DROP TABLE parked;
+DROP TABLE deletes;
+DROP TABLE problems;
+DROP TABLE links;
+DROP TABLE meta;
