@@ -3,6 +3,7 @@
 package names
 
 import (
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -13,6 +14,13 @@ const (
 	SyncContact  = "SyncContact"
 	SyncContacts = "SyncContacts"
 	PollChanges  = "PollChanges"
+)
+
+// Activities: the deeds' method names.
+const (
+	BringIntoStep     = "BringIntoStep"
+	BringPageIntoStep = "BringPageIntoStep"
+	FindChanges       = "FindChanges"
 )
 
 // Task queues. Bulk has slots of its own, so that pages never hold up a live change.
@@ -29,11 +37,17 @@ const (
 	StatusQuery   = "status"
 )
 
-// Search attributes: attached only where the server knows them.
+// Search attributes: attached only where the server knows them. SyncState is absent while all is well.
 var (
 	GhlLocation = temporal.NewSearchAttributeKeyKeyword("GhlLocation")
 	GhlContact  = temporal.NewSearchAttributeKeyKeyword("GhlContact")
 	SyncState   = temporal.NewSearchAttributeKeyKeyword("SyncState")
+)
+
+// Values of SyncState.
+const (
+	SyncStateRetrying = "retrying" // the last round failed; it goes on by itself
+	SyncStateProblem  = "problem"  // a person must act
 )
 
 // Priorities, one for each kind of work: 1 goes first.
@@ -51,6 +65,11 @@ func Contact(location, contact string) string { return "contact/" + location + "
 // Contacts is the workflow ID of a location's SyncContacts.
 func Contacts(location string) string { return "contacts/" + location }
 
+// ContactsOverflow is the workflow ID of a SyncContacts that takes over what its parent's run could not carry.
+func ContactsOverflow(location, parentRun string, part int) string {
+	return fmt.Sprintf("%s/%s-%d", Contacts(location), parentRun, part)
+}
+
 // Poll is the ID of a location's poll schedule; each run's workflow ID is this and the time.
 func Poll(location string) string { return "poll/" + location }
 
@@ -67,6 +86,8 @@ type ContactCarried struct {
 	Hint     *Hint `json:"hint,omitempty"` // a change not yet looked at
 	Failures int   `json:"failures,omitempty"`
 	Rounds   int   `json:"rounds,omitempty"`
+	// NotBefore is when the next round was due.
+	NotBefore time.Time `json:"notBefore,omitzero"`
 }
 
 // LocationInput starts SyncContacts and PollChanges.
@@ -74,36 +95,16 @@ type LocationInput struct {
 	Location string `json:"location"`
 	// Backlog is what a SyncContacts run hands to its successor; people leave it out.
 	Backlog []Reference `json:"backlog,omitempty"`
+	// Carried is the rest of what that run hands over; people leave it out.
+	Carried *ContactsCarried `json:"carried,omitempty"`
 }
 
-// Hint says that a contact may have changed. It is never data: the record is read again.
-type Hint struct {
-	Contact string `json:"contact,omitempty"`
-	// At is when the vendor says it happened. Zero: unknown, so the contact is always read.
-	At time.Time `json:"at,omitzero"`
-	// Received is when we heard of it, by our own clock: only for measuring how long a change takes.
-	Received time.Time `json:"received,omitzero"`
-}
-
-// Merge makes one hint of two for the same contact: the newer At wins, and none at all wins over any, for then the
-// contact must be read. The older Received wins: it has waited longest.
-func (h Hint) Merge(other Hint) Hint {
-	if h.Received.IsZero() || !other.Received.IsZero() && other.Received.Before(h.Received) {
-		h.Received = other.Received
-	}
-	switch {
-	case h.At.IsZero() || other.At.IsZero():
-		h.At = time.Time{}
-	case other.At.After(h.At):
-		h.At = other.At
-	}
-	return h
-}
-
-// Reference is a hint in a location's backlog; one with NotBefore must wait.
-type Reference struct {
-	Hint
-	NotBefore time.Time `json:"notBefore,omitzero"`
+// ContactsCarried is what a SyncContacts run knows besides its backlog.
+type ContactsCarried struct {
+	Failures   int            `json:"failures,omitempty"` // pages that failed in a row
+	NotBefore  time.Time      `json:"notBefore,omitzero"` // no page before this
+	Outcomes   map[string]int `json:"outcomes,omitempty"`
+	HandedOver int            `json:"handedOver,omitempty"`
 }
 
 // Changed is the payload of the signal. To one contact's workflow it may be empty or carry that contact's hint;
@@ -112,5 +113,5 @@ type Changed struct {
 	Hints []Hint `json:"hints,omitempty"`
 }
 
-// MaxHints bounds one signal: 1,000 hints are under 80 kB, far from Temporal's limits for a payload (2 MB).
+// MaxHints bounds one signal: 1,000 hints are about 40 kB (80 kB with the longest ids), far from Temporal's limits for a payload (2 MB).
 const MaxHints = 1000

@@ -1,0 +1,84 @@
+package names
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 250e6, time.UTC)
+
+func TestHintsTravelAsShortTextsAndComeBack(t *testing.T) {
+	for text, hint := range map[string]Hint{
+		`""`:                   {},
+		`"C"`:                  {Contact: "C"},
+		`"C@1767268800250"`:    {Contact: "C", At: noon},
+		`"@1767268800250"`:     {At: noon},
+		`"a@b"`:                {Contact: "a@b"},
+		`"a@b@0"`:              {Contact: "a@b@0"},
+		`"C@0@1767268800250"`:  {Contact: "C", Received: noon},
+		`"\u003cscript\u003e"`: {Contact: "<script>"},
+	} {
+		data, err := json.Marshal(hint)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(data))
+
+		var back Hint
+		require.NoError(t, json.Unmarshal(data, &back))
+		assert.Equal(t, hint, back)
+	}
+}
+
+func TestPeopleMayWriteHintsAsObjects(t *testing.T) {
+	var changed Changed
+	require.NoError(t, json.Unmarshal([]byte(
+		`{"hints":[{"contact":"C","at":"2026-01-01T12:00:00.25Z"},{"contact":"D"},"E",null]}`), &changed))
+	assert.Equal(t, []Hint{{Contact: "C", At: noon}, {Contact: "D"}, {Contact: "E"}, {}}, changed.Hints)
+
+	assert.Error(t, json.Unmarshal([]byte(`{"hints":[7]}`), &changed))
+	assert.Error(t, json.Unmarshal([]byte(`{"hints":[{"at":"yesterday"}]}`), &changed))
+}
+
+func TestReferencesKeepTheirNotBefore(t *testing.T) {
+	for text, reference := range map[string]Reference{
+		`"C@1767268800250"`: {Hint: Hint{Contact: "C", At: noon}},
+		`{"hint":"C","notBefore":"2026-01-01T12:00:00.25Z"}`: {Hint: Hint{Contact: "C"}, NotBefore: noon},
+	} {
+		data, err := json.Marshal(reference)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(data))
+
+		var back Reference
+		require.NoError(t, json.Unmarshal(data, &back))
+		assert.Equal(t, reference, back)
+	}
+}
+
+func TestTheNewerHintWinsAndOneWithoutATimeWinsOverAll(t *testing.T) {
+	older, newer, untimed := Hint{Contact: "C", At: noon}, Hint{Contact: "C", At: noon.Add(time.Second)}, Hint{Contact: "C"}
+	assert.Equal(t, newer, older.Merge(newer))
+	assert.Equal(t, newer, newer.Merge(older))
+	assert.Equal(t, untimed, newer.Merge(untimed))
+	assert.Equal(t, untimed, untimed.Merge(newer))
+}
+
+func TestTheOldestReceiptIsKept(t *testing.T) {
+	early, late := Hint{Contact: "C", Received: noon}, Hint{Contact: "C", Received: noon.Add(time.Second)}
+	assert.Equal(t, early, late.Merge(early))
+	assert.Equal(t, early, early.Merge(late))
+	assert.Equal(t, noon, Hint{Contact: "C"}.Merge(early).Received)
+}
+
+func TestAFullSignalStaysFarFromTheServersLimit(t *testing.T) {
+	changed := Changed{Hints: make([]Hint, MaxHints)}
+	for i := range changed.Hints {
+		changed.Hints[i] = Hint{Contact: strings.Repeat("C", 64), At: noon, Received: noon}
+	}
+	data, err := json.Marshal(changed)
+	require.NoError(t, err)
+	assert.Less(t, len(data), 100_000)
+}
