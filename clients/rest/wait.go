@@ -1,0 +1,76 @@
+package rest
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A vendor's wish to wait is believed between these.
+const (
+	minWait = time.Second
+	maxWait = time.Hour
+)
+
+// limits reads the rate limit headers. GHL documents neither Retry-After nor a body for 429, so what is missing is
+// made up for: its interval, and an hour when the day's budget is spent, as the time of its reset is not published.
+func (a answer) limits() limits {
+	l := limits{}
+	remaining, gotRemaining := count(a.header, "X-RateLimit-Remaining")
+	most, gotMost := count(a.header, "X-RateLimit-Max")
+	if gotRemaining && gotMost {
+		l.remaining, l.most = remaining, most
+	}
+	if ms, ok := count(a.header, "X-RateLimit-Interval-Milliseconds"); ok && ms > 0 {
+		l.per = time.Duration(min(ms, int(maxWait.Milliseconds()))) * time.Millisecond
+	}
+	refused := a.status == http.StatusTooManyRequests
+	if refused || a.status == http.StatusServiceUnavailable {
+		if wait, ok := retryAfter(a.header); ok {
+			l.closed = wait
+		} else if refused {
+			l.closed = clamp(cmp.Or(l.per, 10*time.Second))
+		}
+	}
+	if a.daySpent() {
+		l.closed = maxWait
+	}
+	return l
+}
+
+// daySpent tells whether the day's budget is gone. On a good answer the remaining 0 counts only beside a limit: a
+// header that is merely filled with zeros must not stop an account.
+func (a answer) daySpent() bool {
+	left, told := count(a.header, "X-RateLimit-Daily-Remaining")
+	limit, _ := count(a.header, "X-RateLimit-Limit-Daily")
+	return told && left == 0 && (limit > 0 || a.status == http.StatusTooManyRequests)
+}
+
+// retryAfter reads seconds or a date, which is compared with the vendor's own clock.
+func retryAfter(h http.Header) (time.Duration, bool) {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	seconds, err := strconv.ParseFloat(text, 64)
+	if (err == nil || errors.Is(err, strconv.ErrRange)) && !math.IsNaN(seconds) {
+		return clamp(time.Duration(min(max(seconds, 0), maxWait.Seconds()) * float64(time.Second))), true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return clamp(at.Sub(now)), true
+}
+
+func clamp(wait time.Duration) time.Duration { return min(max(wait, minWait), maxWait) }
+
+func count(h http.Header, name string) (int, bool) {
+	n, err := strconv.Atoi(strings.TrimSpace(h.Get(name)))
+	return n, err == nil && n >= 0
+}

@@ -1,0 +1,184 @@
+package rest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// window is what an account's last calls leave of its rate limit: the state that all processes of an installation
+// share through the [Ledger]. It is pure arithmetic; all times are microseconds of the ledger's clock.
+//
+// A slot is busy from before its request leaves until one window after its answer came. The vendor counts a request
+// somewhere in between, so two requests in the same slot are always at least a window apart for the vendor, whatever
+// the wire does; and any window of the vendor's holds at most as many requests as there are slots.
+type window struct {
+	Slots  []slot `json:"slots,omitempty"`   // the busy ones
+	Closed int64  `json:"closed,omitzero"`   // the vendor wants to be left alone until then
+	Bulk   int64  `json:"bulk,omitzero"`     // when the next bulk call is due
+	Most   int    `json:"most,omitzero"`     // the vendor's own figure of its limit
+	Others int    `json:"others,omitzero"`   // calls in the vendor's window that are not ours
+	Until  int64  `json:"othersTo,omitzero"` // when Others is to be forgotten
+}
+
+type slot struct {
+	Mark uint64 `json:"m,omitzero"` // who holds it; 0: answered
+	Free int64  `json:"f"`
+}
+
+// rules are what a gate makes of its [Rate].
+type rules struct {
+	size int   // slots
+	per  int64 // the window's length
+}
+
+// reserve is how many slots bulk calls leave to live ones.
+const reserve = 3
+
+// maxHold is the longest that a slot may be held without an answer.
+const maxHold = 5 * time.Minute
+
+// order is what a process wants of the window at one moment.
+type order struct {
+	settled    []settlement
+	live, bulk int   // slots wanted
+	hold       int64 // how long a slot is held if nobody ever settles it: the process may be gone
+	mark       func() uint64
+}
+
+// settlement tells how a slot's call ended.
+type settlement struct {
+	mark   uint64
+	ago    int64 // since the answer
+	unused bool  // the request never left
+	limits limits
+}
+
+// offer is what the window gives: marks of slots, and for each slot wanted in vain how long it may take.
+type offer struct {
+	live, bulk         []uint64
+	liveWait, bulkWait []int64
+}
+
+// apply changes the window by an order; changed is false when it only told how long to wait.
+func (w *window) apply(now int64, r rules, o order) (given offer, changed bool) {
+	w.tidy(now, r)
+	for _, s := range o.settled {
+		w.settle(now, r, s)
+	}
+	size := r.size
+	if w.Most > 0 {
+		size = min(size, usable(w.Most))
+	}
+	others := 0
+	if w.Until > now {
+		others = w.Others
+	}
+	spare := min(reserve, size-1)
+	pace := r.per / int64(size)
+	if w.Closed <= now {
+		for range min(o.live, size-others-len(w.Slots)) {
+			given.live = append(given.live, w.take(now, r, o))
+		}
+		if o.bulk > 0 && w.Bulk <= now && size-others-len(w.Slots) > spare {
+			given.bulk = append(given.bulk, w.take(now, r, o))
+			w.Bulk = max(w.Bulk, now-pace) + pace // a late one is caught up with, a pause is not
+		}
+	}
+	ups := w.ups(now, r, others)
+	for i := range o.live - len(given.live) {
+		given.liveWait = append(given.liveWait, max(w.Closed, nth(ups, now, r, size, i+1))-now)
+	}
+	for i := range o.bulk - len(given.bulk) {
+		due := max(w.Closed, w.Bulk+int64(i)*pace, nth(ups, now, r, size, len(given.liveWait)+i+1+spare))
+		given.bulkWait = append(given.bulkWait, due-now)
+	}
+	return given, len(o.settled)+len(given.live)+len(given.bulk) > 0
+}
+
+// tidy forgets what is past. What lies further ahead than it ever could was written before the clock was set back.
+func (w *window) tidy(now int64, r rules) {
+	w.Slots = slices.DeleteFunc(w.Slots, func(s slot) bool { return s.Free <= now })
+	for i := range w.Slots {
+		if w.Slots[i].Free > now+maxHold.Microseconds()+r.per {
+			w.Slots[i].Free = now + r.per
+		}
+	}
+	w.Closed = min(w.Closed, now+maxWait.Microseconds())
+	w.Bulk = min(w.Bulk, now+r.per)
+	w.Until = min(w.Until, now+r.per)
+}
+
+// settle frees the slot one window after its answer. A mark that is not found was held for too long and is gone.
+func (w *window) settle(now int64, r rules, s settlement) {
+	for i := range w.Slots {
+		if w.Slots[i].Mark == s.mark {
+			w.Slots[i] = slot{Free: now - s.ago + r.per}
+			if s.unused {
+				w.Slots[i].Free = now
+			}
+		}
+	}
+	w.Slots = slices.DeleteFunc(w.Slots, func(s slot) bool { return s.Free <= now })
+	if s.limits.closed > 0 {
+		w.Closed = max(w.Closed, now-s.ago+s.limits.closed.Microseconds())
+	}
+	if told := s.limits.per.Microseconds(); s.limits.most > 0 && (told == 0 || told == r.per) {
+		w.Most = s.limits.most
+		w.Others = max(s.limits.most-s.limits.remaining-len(w.Slots), 0)
+		w.Until = now - s.ago + r.per
+	}
+}
+
+func (w *window) take(now int64, r rules, o order) uint64 {
+	taken := slot{Mark: o.mark(), Free: now + min(o.hold, maxHold.Microseconds()) + r.per}
+	w.Slots = append(w.Slots, taken)
+	return taken.Mark
+}
+
+// ups lists when slots come free, earliest first, as well as it can be told: one that is held is a window away even
+// if its answer comes at once.
+func (w *window) ups(now int64, r rules, others int) []int64 {
+	var ups []int64
+	for _, s := range w.Slots {
+		ups = append(ups, min(s.Free, now+r.per))
+	}
+	for range others {
+		ups = append(ups, w.Until)
+	}
+	slices.Sort(ups)
+	return ups
+}
+
+// nth is when the n-th slot from now on comes free.
+func nth(ups []int64, now int64, r rules, size, n int) int64 {
+	i := len(ups) + n - size - 1
+	if i < 0 {
+		return now
+	}
+	return ups[i%len(ups)] + int64(i/len(ups))*r.per
+}
+
+// ends is when the window holds nothing any more.
+func (w *window) ends() int64 {
+	last := max(w.Closed, w.Bulk, w.Until)
+	for _, s := range w.Slots {
+		last = max(last, s.Free)
+	}
+	return last
+}
+
+// parseWindow reads a ledger's row. One that can't be read is as good as none: it would be outdated in a moment.
+func parseWindow(state []byte) *window {
+	w := &window{}
+	if json.Unmarshal(state, w) != nil {
+		*w = window{}
+	}
+	return w
+}
+
+func (w *window) bytes() []byte {
+	state, _ := json.Marshal(w) // plain numbers: cannot fail
+	return state
+}
