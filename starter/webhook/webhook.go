@@ -172,7 +172,7 @@ func (h *receiver) handOver(ctx context.Context, e event) Result {
 	defer h.waiting.Release(1)
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	err := h.Nudger.Contacts(ctx, e.location, names.Hint{Contact: e.id, At: e.at})
+	err := h.Nudger.Contacts(ctx, e.location, names.Hint{Contact: e.id, At: e.at, Received: h.Now()})
 	switch {
 	case err == nil:
 		return Accepted

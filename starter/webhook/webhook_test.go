@@ -139,7 +139,7 @@ func TestASignedContactEventBecomesOneHintWithItsOwnTime(t *testing.T) {
 	for _, kind := range []string{"ContactCreate", "ContactUpdate", "ContactDelete", "ContactTagUpdate", "ContactDndUpdate"} {
 		b := start(t)
 		assert.Equal(t, 200, b.signed(strings.Replace(created, "ContactCreate", kind, 1)))
-		assert.Equal(t, []handed{{location, names.Hint{Contact: contact, At: now.Add(-time.Minute)}}}, b.temporal.got)
+		assert.Equal(t, []handed{{location, names.Hint{Contact: contact, At: now.Add(-time.Minute), Received: now}}}, b.temporal.got)
 		b.only(kind + " accepted")
 	}
 }

@@ -1,0 +1,243 @@
+// Package app is the assembly: it reads the settings and wires everything else together. It is the only package that
+// knows all the others.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/joho/godotenv"
+	"github.com/kelseyhightower/envconfig"
+)
+
+//go:generate go test -run TestTheConfigurationPageIsFresh -update .
+
+// The settings are one struct, read once at start and checked as a whole, so that whoever sets rankrsync up learns of
+// everything that is missing or wrong in one message.
+
+// Program is who reads the settings: it decides which of them are required, and where /metrics is by default.
+type Program string
+
+// The programs.
+const (
+	Worker  Program = "worker"  // runs workflows and activities
+	Serve   Program = "serve"   // receives webhooks
+	Command Program = "command" // a person's single command
+)
+
+// Config is every setting. The tag required names the programs that can't do without; shown is the default as the
+// documentation tells it, where it is not one value. Temporal's own settings (TEMPORAL_*) are read by its SDK.
+type Config struct {
+	GHLBaseURL    BaseURL     `envconfig:"GHL_BASE_URL" default:"https://services.leadconnectorhq.com" desc:"where GoHighLevel's API is"`
+	GHLToken      Secret      `envconfig:"GHL_TOKEN" required:"worker" desc:"a private integration token with the scopes contacts.readonly, locations.readonly and locations/customFields.readonly (GHL: Settings, Private Integrations); for several locations one token that serves all, or one each, separated by commas in the order of GHL_LOCATION_ID"`
+	GHLLocations  Locations   `envconfig:"GHL_LOCATION_ID" required:"worker,serve" desc:"the id of the location to keep in step (GHL: Settings, Business Profile); several are separated by commas"`
+	GHLAPIVersion APIVersion  `envconfig:"GHL_API_VERSION" default:"2021-07-28" desc:"the version of GHL's API to speak, as its Version header has it"`
+	GHLWebhookKey WebhookKeys `envconfig:"GHL_WEBHOOK_KEY" default:"MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg=" desc:"the Ed25519 public keys GHL signs webhooks with, each in base64 (SPKI), separated by commas; the default is the one GHL publishes"`
+	GHLAppID      string      `envconfig:"GHL_APP_ID" desc:"the id of the marketplace app whose webhooks are accepted; empty: those of any app"`
+	GHLRate       Rate        `envconfig:"GHL_RATE" default:"100/10s" desc:"GHL's limit of calls per location; 0 for none"`
+	GHLDaily      Count       `envconfig:"GHL_DAILY" default:"200000" desc:"GHL's limit of calls per location and day; 0 for none"`
+
+	RankrBaseURL BaseURL `envconfig:"RANKR_BASE_URL" required:"worker" desc:"where Rankr's API is, such as https://api.rankr.example"`
+	RankrToken   Secret  `envconfig:"RANKR_TOKEN" required:"worker" desc:"Rankr's API token"`
+	RankrRate    Rate    `envconfig:"RANKR_RATE" default:"100/10s" desc:"Rankr's limit of calls per account; 0 for none"`
+
+	StoreURL StoreURL `envconfig:"STORE_URL" default:"sqlite:rankrsync.db" desc:"where links and problems are kept: sqlite: and a file's path; worker and starter use the same file"`
+
+	OnDelete     OnDelete     `envconfig:"ON_DELETE" default:"delete" desc:"what becomes of a record we created in Rankr when its contact is deleted in GHL: delete or keep"`
+	PollInterval PollInterval `envconfig:"POLL_INTERVAL" default:"5m" desc:"how often each location is searched for changes no webhook told of: from 1m to 15m, or 0 for never"`
+	PollSince    PollSince    `envconfig:"POLL_SINCE" default:"now" desc:"where a location's first poll starts: now, all, or a time such as 2026-01-31T00:00:00Z"`
+	QuietPeriod  Pause        `envconfig:"QUIET_PERIOD" default:"2s" desc:"how long a contact that was just brought into step rests, so that a burst of edits becomes one round: up to 1m"`
+
+	HTTPAddr Address `envconfig:"HTTP_ADDR" default:"127.0.0.1:8088" desc:"where starter serve listens for webhooks"`
+	OpsAddr  Address `envconfig:"OPS_ADDR" shown:"127.0.0.1:9090 for the starter, 127.0.0.1:9091 for the worker" desc:"where /metrics, /healthz and /readyz are; keep it private"`
+
+	LogLevel        LogLevel  `envconfig:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
+	LogFormat       LogFormat `envconfig:"LOG_FORMAT" default:"auto" desc:"text, json, or auto: text on a terminal, JSON elsewhere"`
+	MetricsLocation Switch    `envconfig:"METRICS_LOCATION" default:"true" desc:"whether the metrics of changes carry the location as a label: true or false"`
+
+	origins map[string]string // of each variable: where its value came from
+}
+
+// opsAddr is where the ops server of a program is unless OPS_ADDR says otherwise.
+var opsAddr = map[Program]Address{Worker: "127.0.0.1:9091", Serve: "127.0.0.1:9090", Command: "127.0.0.1:9090"}
+
+// SettingsError lists everything that is missing or wrong; the program ends with exit code 2.
+type SettingsError struct{ Problems []string }
+
+func (e *SettingsError) Error() string {
+	return "the settings can't be used:\n  " + strings.Join(e.Problems, "\n  ")
+}
+
+// The places a value can come from, besides a flag.
+const (
+	fromEnvironment = "environment"
+	fromFile        = ".env"
+	fromDefault     = "default"
+	fromNowhere     = "not set"
+)
+
+// Load reads the settings for a program. The environment wins over the file .env in the working directory. Its
+// error is a *SettingsError.
+func Load(program Program) (Config, error) {
+	inFile, err := loadFile(".env")
+	if err != nil {
+		return Config{}, &SettingsError{[]string{err.Error()}}
+	}
+	config := Config{origins: map[string]string{}}
+	var problems []string
+	value := reflect.ValueOf(&config).Elem()
+	for _, setting := range fields() {
+		name := setting.Tag.Get("envconfig")
+		config.origins[name] = origin(setting, inFile)
+		if err := read(setting, value); err != nil {
+			problems = append(problems, fmt.Sprintf("%s %s: %s", name, err, setting.Tag.Get("desc")))
+		}
+		required := slices.Contains(strings.Split(setting.Tag.Get("required"), ","), string(program))
+		if required && config.origins[name] == fromNowhere {
+			problems = append(problems, fmt.Sprintf("%s is not set: put there %s", name, setting.Tag.Get("desc")))
+		}
+	}
+	if config.OpsAddr == "" {
+		config.OpsAddr = opsAddr[program]
+	}
+	if tokens, locations := len(config.GHLToken.list()), len(config.GHLLocations); tokens > 1 && tokens != locations {
+		problems = append(problems, fmt.Sprintf("GHL_TOKEN holds %d tokens for %d locations: put there one for all, or one each", tokens, locations))
+	}
+	if problems != nil {
+		return Config{}, &SettingsError{problems}
+	}
+	return config, nil
+}
+
+// Token returns the GHL token of a location; false: the location is not ours.
+func (c Config) Token(location string) (Secret, bool) {
+	i := slices.Index(c.GHLLocations, location)
+	tokens := c.GHLToken.list()
+	switch {
+	case i < 0 || len(tokens) == 0:
+		return Secret{}, false
+	case len(tokens) == 1:
+		return NewSecret(tokens[0]), true
+	}
+	return NewSecret(tokens[i]), true
+}
+
+// fields are the struct's settings in their order.
+func fields() []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[Config]()), func(f reflect.StructField) bool {
+		return f.Tag.Get("envconfig") == ""
+	})
+}
+
+// read lets envconfig read one setting. It would stop at the first that is wrong, so each is handed to it in a
+// struct of its own. Of its error only the cause is kept: the rest quotes the value, which may be a secret.
+func read(setting reflect.StructField, config reflect.Value) error {
+	alone := reflect.New(reflect.StructOf([]reflect.StructField{{Name: setting.Name, Type: setting.Type, Tag: setting.Tag}}))
+	err := envconfig.Process("", alone.Interface())
+	var wrong *envconfig.ParseError
+	if errors.As(err, &wrong) {
+		return wrong.Err
+	}
+	config.FieldByIndex(setting.Index).Set(alone.Elem().Field(0))
+	return err
+}
+
+// loadFile adds what only the file has to the environment, so that Temporal's SDK sees it too, and returns the
+// names. A variable that is set to nothing counts as not set: compose files pass what they don't have as "".
+func loadFile(path string) (map[string]bool, error) {
+	values, err := godotenv.Read(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s can't be read: every line must be NAME=value or a comment", path)
+	}
+	added := map[string]bool{}
+	for name, value := range values {
+		if os.Getenv(name) != "" || value == "" {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return nil, fmt.Errorf("%s can't be used: a variable's name or value holds a forbidden character", path)
+		}
+		added[name] = true
+	}
+	return added, nil
+}
+
+// origin tells where a setting's value will come from, and takes an empty variable away so that the default counts.
+func origin(setting reflect.StructField, inFile map[string]bool) string {
+	name := setting.Tag.Get("envconfig")
+	switch {
+	case inFile[name]:
+		return fromFile
+	case os.Getenv(name) != "":
+		return fromEnvironment
+	}
+	_ = os.Unsetenv(name) // fails only for a name with "=" or NUL in it
+	if setting.Tag.Get("default") == "" && setting.Tag.Get("shown") == "" {
+		return fromNowhere
+	}
+	return fromDefault
+}
+
+// Setting is one effective setting as people may see it.
+type Setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`  // masked where it is a secret
+	Origin string `json:"origin"` // flag, environment, .env, profile, default or "not set"
+}
+
+// Settings returns the effective settings in the struct's order.
+func (c Config) Settings() []Setting {
+	value := reflect.ValueOf(c)
+	var settings []Setting
+	for _, field := range fields() {
+		name := field.Tag.Get("envconfig")
+		settings = append(settings, Setting{name, fmt.Sprint(value.FieldByIndex(field.Index).Interface()), c.origins[name]})
+	}
+	return settings
+}
+
+// Page is docs/configuration.md.
+func Page() string {
+	var b strings.Builder
+	b.WriteString(`# Configuration
+
+<!-- Written by go generate ./app from the struct Config: change it there. -->
+
+Every setting is an environment variable. A file named .env in the working directory is read too; what the environment has wins
+over it, and a command's flag wins over both. A variable that is set to nothing counts as not set. What is missing or wrong is
+listed in one message, and the program ends with exit code 2 before anything starts. ` + "`starter config`" + ` prints what is
+in force and where it comes from.
+
+| variable | default | required by | what it is |
+|---|---|---|---|
+`)
+	for _, field := range fields() {
+		usual := field.Tag.Get("default")
+		if usual != "" {
+			usual = "`" + usual + "`"
+		} else {
+			usual = field.Tag.Get("shown")
+		}
+		required := strings.ReplaceAll(field.Tag.Get("required"), ",", ", ")
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", field.Tag.Get("envconfig"), usual, required, field.Tag.Get("desc"))
+	}
+	b.WriteString(`
+Temporal's settings are Temporal's own: ` + "`TEMPORAL_ADDRESS`" + ` (default localhost:7233), ` + "`TEMPORAL_NAMESPACE`" + `
+(default default), ` + "`TEMPORAL_API_KEY`, `TEMPORAL_TLS_*`, `TEMPORAL_PROFILE` and `TEMPORAL_CONFIG_FILE`" + `, as its
+[documentation](https://docs.temporal.io/develop/environment-configuration) describes them. The starter's flags
+` + "`--address`, `--namespace` and `--profile`" + ` win over them.
+`)
+	return b.String()
+}
+
+// Duration of a setting, for those who need it as one.
+func (p PollInterval) Duration() time.Duration { return time.Duration(p) }
+
+// Duration of a setting, for those who need it as one.
+func (p Pause) Duration() time.Duration { return time.Duration(p) }
