@@ -67,10 +67,10 @@ func (c *Client) failure(call Call, a answer) *crm.Error {
 // unauthorized tells apart what GHL packs into one status. Each needs another remedy, so the field says which.
 func (c *Client) unauthorized(said refusal) (crm.Code, []string) {
 	switch {
+	case said.about("user type", "authclass"): // an agency's token where a location's is needed; may also say "scope"
+		return c.codes.token, []string{"userType"}
 	case said.about("scope"):
 		return c.codes.scope, nil
-	case said.about("user type", "authclass"):
-		return c.codes.token, []string{"userType"} // an agency's token where a location's is needed
 	case said.about("version"):
 		return c.codes.token, []string{"Version"}
 	default:
