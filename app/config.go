@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,7 +42,6 @@ type Config struct {
 	GHLWebhookKey WebhookKeys `envconfig:"GHL_WEBHOOK_KEY" default:"MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg=" desc:"the Ed25519 public keys GHL signs webhooks with, each in base64 (SPKI), separated by commas; the default is the one GHL publishes"`
 	GHLAppID      string      `envconfig:"GHL_APP_ID" desc:"the id of the marketplace app whose webhooks are accepted; empty: those of any app"`
 	GHLRate       Rate        `envconfig:"GHL_RATE" default:"100/10s" desc:"GHL's limit of calls per location; 0 for none"`
-	GHLDaily      Count       `envconfig:"GHL_DAILY" default:"200000" desc:"GHL's limit of calls per location and day; 0 for none"`
 
 	RankrBaseURL BaseURL `envconfig:"RANKR_BASE_URL" required:"worker" desc:"where Rankr's API is, such as https://api.rankr.example"`
 	RankrToken   Secret  `envconfig:"RANKR_TOKEN" required:"worker" desc:"Rankr's API token"`
@@ -74,8 +74,10 @@ func (e *SettingsError) Error() string {
 	return "the settings can't be used:\n  " + strings.Join(e.Problems, "\n  ")
 }
 
-// The places a value can come from, besides a flag.
+// The places a value can come from.
 const (
+	fromFlag        = "flag"
+	fromProfile     = "profile" // of Temporal's configuration file
 	fromEnvironment = "environment"
 	fromFile        = ".env"
 	fromDefault     = "default"
@@ -90,6 +92,9 @@ func Load(program Program) (Config, error) {
 		return Config{}, &SettingsError{[]string{err.Error()}}
 	}
 	config := Config{origins: map[string]string{}}
+	for name := range inFile { // Temporal's own settings, too
+		config.origins[name] = fromFile
+	}
 	var problems []string
 	value := reflect.ValueOf(&config).Elem()
 	for _, setting := range fields() {
@@ -202,6 +207,23 @@ func (c Config) Settings() []Setting {
 	return settings
 }
 
+// Description is what there is to know of a setting before it is set.
+type Description struct{ Name, Default, Required, Text string }
+
+// Describe returns every setting in the struct's order.
+func Describe() []Description {
+	var all []Description
+	for _, field := range fields() {
+		all = append(all, Description{
+			Name:     field.Tag.Get("envconfig"),
+			Default:  cmp.Or(field.Tag.Get("default"), field.Tag.Get("shown")),
+			Required: strings.ReplaceAll(field.Tag.Get("required"), ",", ", "),
+			Text:     field.Tag.Get("desc"),
+		})
+	}
+	return all
+}
+
 // Page is docs/configuration.md.
 func Page() string {
 	var b strings.Builder
@@ -217,15 +239,8 @@ in force and where it comes from.
 | variable | default | required by | what it is |
 |---|---|---|---|
 `)
-	for _, field := range fields() {
-		usual := field.Tag.Get("default")
-		if usual != "" {
-			usual = "`" + usual + "`"
-		} else {
-			usual = field.Tag.Get("shown")
-		}
-		required := strings.ReplaceAll(field.Tag.Get("required"), ",", ", ")
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", field.Tag.Get("envconfig"), usual, required, field.Tag.Get("desc"))
+	for _, d := range Describe() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Default, d.Required, d.Text)
 	}
 	b.WriteString(`
 Temporal's settings are Temporal's own: ` + "`TEMPORAL_ADDRESS`" + ` (default localhost:7233), ` + "`TEMPORAL_NAMESPACE`" + `

@@ -126,7 +126,6 @@ func TestSettingsThatCannotBeRightAreRefused(t *testing.T) {
 		"GHL_API_VERSION":  {"latest", "2021-07-28\r\nX: y"},
 		"GHL_WEBHOOK_KEY":  {"MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
 		"GHL_RATE":         {"100", "0/10s", "-1/1s", "x/10s"},
-		"GHL_DAILY":        {"-1", "many"},
 		"STORE_URL":        {"rankrsync.db", "sqlite:", "mysql://x"},
 		"ON_DELETE":        {"maybe"},
 		"POLL_INTERVAL":    {"30s", "16m", "-5m", "5"},
@@ -152,7 +151,7 @@ func TestSettingsThatCannotBeRightAreRefused(t *testing.T) {
 
 func TestSettingsShowThemselvesAsTheyAreWritten(t *testing.T) {
 	for name, value := range map[string]string{
-		"GHL_BASE_URL": "http://127.0.0.1:1234", "GHL_LOCATION_ID": "L1,L2", "GHL_RATE": "0", "RANKR_RATE": "50/1m", "GHL_DAILY": "0",
+		"GHL_BASE_URL": "http://127.0.0.1:1234", "GHL_LOCATION_ID": "L1,L2", "GHL_RATE": "0", "RANKR_RATE": "50/1m",
 		"POLL_INTERVAL": "15m", "POLL_SINCE": "2026-01-31T00:00:00Z", "QUIET_PERIOD": "500ms", "LOG_LEVEL": "error",
 		"METRICS_LOCATION": "false", "OPS_ADDR": ":9000",
 	} {

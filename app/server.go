@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/rankrsync/rankrsync/crm"
 )
 
 // NewServer returns a server that nobody can hold up: slow headers, slow bodies and idle connections are cut.
@@ -119,6 +121,14 @@ func (r *Ready) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		}
 	}
 	fmt.Fprintln(w, verdict)
+}
+
+// storeCheck is the store's part in a program's readiness.
+func storeCheck(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &crm.Error{Code: crm.StoreUnavailable}
 }
 
 // Ops is the private side of a program: /metrics, /healthz (the process runs) and /readyz (it can do its work).

@@ -168,19 +168,6 @@ func (r Rate) PerSecond() float64 {
 	return float64(r.Calls) / r.Per.Seconds()
 }
 
-// Count is a number that is not negative.
-type Count int
-
-// Decode reads the setting.
-func (c *Count) Decode(text string) error {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return errors.New("is not a whole number from 0")
-	}
-	*c = Count(n)
-	return nil
-}
-
 // StoreURL is where the store is.
 type StoreURL string
 

@@ -1,0 +1,129 @@
+// What a person's single command needs: a connection that answers now or not at all, and the store's problems.
+
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/store"
+	"github.com/rankrsync/rankrsync/workflows/names"
+	"github.com/rankrsync/rankrsync/workflows/nudge"
+)
+
+// Dial connects to a Temporal server that must answer before ctx ends, and looks whether it knows our search attributes.
+func Dial(ctx context.Context, options client.Options) (client.Client, func() bool, error) {
+	temporal, err := client.DialContext(ctx, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := answers(ctx, temporal, options.Namespace); err != nil {
+		temporal.Close()
+		return nil, nil, err
+	}
+	attributes := &SearchAttributes{}
+	attributes.Discover(ctx, temporal, options.Namespace, false, slog.New(slog.DiscardHandler))
+	return temporal, attributes.Known, nil
+}
+
+// OpenStore opens the store of the settings and makes it where it is missing.
+func OpenStore(ctx context.Context, config Config) (*store.Store, error) {
+	memory, err := store.Open(ctx, string(config.StoreURL))
+	if err != nil {
+		return nil, &StoreError{config.StoreURL, err}
+	}
+	return memory, nil
+}
+
+// StoreError is a store that can't be opened or asked.
+type StoreError struct {
+	URL StoreURL
+	err error
+}
+
+func (e *StoreError) Error() string {
+	return "the store " + string(e.URL) + " can't be used: " + e.err.Error()
+}
+
+func (e *StoreError) Unwrap() error { return e.err }
+
+// withStore opens the store that a worker made: a command that made an empty one in the wrong folder would only tell
+// that all is well.
+func withStore(ctx context.Context, config Config, do func(*store.Store) error) error {
+	path := strings.TrimPrefix(string(config.StoreURL), "sqlite:")
+	if _, err := os.Stat(path); err != nil {
+		return &StoreError{config.StoreURL, err}
+	}
+	memory, err := OpenStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer memory.Close()
+	if err := do(memory); err != nil {
+		return &StoreError{config.StoreURL, err}
+	}
+	return nil
+}
+
+// Problems lists the open problems, of one location and with one code where these are given.
+func Problems(ctx context.Context, config Config, location string, code crm.Code) (problems []crm.ProblemRecord, err error) {
+	filter := store.Filter{Location: location}
+	if code != "" {
+		filter.Codes = []crm.Code{code}
+	}
+	err = withStore(ctx, config, func(memory *store.Store) (err error) {
+		problems, err = memory.Problems(ctx, filter)
+		return err
+	})
+	return problems, err
+}
+
+// ApproveDeletes approves the parked deletes of a location and returns their contacts, which must be nudged.
+func ApproveDeletes(ctx context.Context, config Config, location string) (contacts []string, err error) {
+	err = withStore(ctx, config, func(memory *store.Store) (err error) {
+		contacts, err = memory.ApproveDeletes(ctx, location)
+		return err
+	})
+	return contacts, err
+}
+
+// Nudge asks for a round of each contact, by location. It returns once Temporal has them all.
+func Nudge(ctx context.Context, temporal client.Client, searchable func() bool, contacts map[string][]string) error {
+	nudger := nudge.New(temporal, nudge.Options{Searchable: searchable})
+	for location, ids := range contacts {
+		hints := make([]names.Hint, len(ids))
+		for i, id := range ids {
+			hints[i] = names.Hint{Contact: id}
+		}
+		for len(hints) > 0 {
+			n := min(len(hints), names.MaxHints)
+			if err := nudger.Contacts(ctx, location, hints[:n]...); err != nil {
+				return err
+			}
+			hints = hints[n:]
+		}
+	}
+	return nil
+}
+
+// ExitCode is the exit code of a long-running program that ended with err: 2 for settings, 3 for a system that can't be
+// reached, 1 for anything else.
+func ExitCode(err error) int {
+	var settings *SettingsError
+	var away *StoreError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &settings):
+		return 2
+	case errors.As(err, &away):
+		return 3
+	}
+	return 1
+}

@@ -1,0 +1,74 @@
+// The receiver: takes GHL's webhooks in until it is told to stop.
+
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rankrsync/rankrsync/starter/webhook"
+	"github.com/rankrsync/rankrsync/workflows/nudge"
+)
+
+// Receive runs the public and the private server of starter serve until ctx ends. It starts without Temporal, too, and
+// tells senders to come again until the server is there.
+func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.Logger) error {
+	metrics, err := NewMetrics(bool(config.MetricsLocation))
+	if err != nil {
+		return err
+	}
+	temporal, options, err := lazily(flags, metrics, log)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	ready := &Ready{}
+	ready.Check("temporal", temporalCheck(temporal, options.Namespace))
+	attributes := &SearchAttributes{}
+	go attributes.watch(ctx, temporal, options.Namespace, log)
+
+	public, err := Listen("HTTP_ADDR", config.HTTPAddr, NewServer(front(config, temporal, attributes.Known, metrics, log), log))
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	ops, err := Listen("OPS_ADDR", config.OpsAddr, NewServer(Ops(metrics.Handler(), ready), log))
+	if err != nil {
+		return err
+	}
+	defer ops.Close()
+	log.Info("webhooks are received", "address", public.Addr().String(), "ops", ops.Addr().String(), "locations", len(config.GHLLocations))
+
+	// Readiness goes first, then the public server, and the private one last.
+	stop := context.AfterFunc(ctx, ready.Leave)
+	defer stop()
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	var group errgroup.Group
+	group.Go(func() error { return ops.Serve(serving, time.Second) })
+	group.Go(func() error {
+		defer stopServing()
+		return public.Serve(ctx, drain)
+	})
+	return group.Wait()
+}
+
+// front is the public side.
+func front(config Config, temporal client.Client, searchable func() bool, metrics *Metrics, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/webhooks/ghl", webhook.New(webhook.Options{
+		Keys:    config.GHLWebhookKey.Keys,
+		Nudger:  nudge.New(temporal, nudge.Options{Searchable: searchable}),
+		Serves:  func(location string) bool { return slices.Contains(config.GHLLocations, location) },
+		AppID:   config.GHLAppID,
+		Observe: metrics.Webhook,
+		Log:     log,
+	}))
+	mux.HandleFunc("GET /healthz", Healthy)
+	return mux
+}

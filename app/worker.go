@@ -1,0 +1,239 @@
+// The worker: runs workflows and activities until it is told to stop, then lets what is in hand finish.
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"golang.org/x/oauth2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rankrsync/rankrsync/activities"
+	"github.com/rankrsync/rankrsync/clients/ghl"
+	"github.com/rankrsync/rankrsync/clients/rankr"
+	"github.com/rankrsync/rankrsync/clients/rest"
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/store"
+	"github.com/rankrsync/rankrsync/workflows"
+	"github.com/rankrsync/rankrsync/workflows/names"
+	"github.com/rankrsync/rankrsync/workflows/nudge"
+)
+
+// lease is how long a round may write; the contact of a killed worker rests as long.
+const lease = 30 * time.Second
+
+// What the worker takes on at once. Pages hold their slot while the gate makes them wait, so bulk has many; a slot
+// costs a goroutine. The cache keeps workflows that are about to get a signal from being replayed.
+const (
+	workflowSlots = 200
+	liveSlots     = 200
+	bulkSlots     = 250
+	cachedRuns    = 2000
+	pollers       = 10
+	bulkPollers   = 4
+)
+
+// drain is how long work in hand may take after the program was told to stop; whatever is not done by then is done
+// again by another worker.
+const drain = 25 * time.Second
+
+// Work runs a worker until ctx ends.
+func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
+	w := workerProgram{config: config, log: log, ready: &Ready{}, attributes: &SearchAttributes{}}
+	if w.metrics, err = NewMetrics(bool(config.MetricsLocation)); err != nil {
+		return err
+	}
+	ops, err := Listen("OPS_ADDR", config.OpsAddr, NewServer(Ops(w.metrics.Handler(), w.ready), log))
+	if err != nil {
+		return err
+	}
+	defer ops.Close()
+	if w.records, err = OpenStore(ctx, config); err != nil {
+		return err
+	}
+	defer w.records.Close()
+	if w.slots, err = store.OpenSlots(ctx, string(config.StoreURL)); err != nil {
+		return &StoreError{config.StoreURL, err}
+	}
+	defer w.slots.Close()
+	if w.temporal, w.options, err = lazily(TemporalFlags{}, w.metrics, log); err != nil {
+		return err
+	}
+	defer w.temporal.Close()
+
+	// The ops server outlives ctx: while the worker drains, it tells that it is not ready.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	var group errgroup.Group
+	group.Go(func() error { return ops.Serve(serving, time.Second) })
+	group.Go(func() error {
+		defer stopServing()
+		return w.run(ctx)
+	})
+	return group.Wait()
+}
+
+// workerProgram is what the parts of a worker share.
+type workerProgram struct {
+	config     Config
+	log        *slog.Logger
+	metrics    *Metrics
+	ready      *Ready
+	records    *store.Store
+	slots      *store.Slots
+	temporal   client.Client
+	options    client.Options
+	attributes *SearchAttributes
+}
+
+func (w *workerProgram) run(ctx context.Context) error {
+	w.ready.Check("temporal", temporalCheck(w.temporal, w.options.Namespace))
+	w.ready.Check("store", func(ctx context.Context) error { return storeCheck(w.records.Ping(ctx)) })
+	if wait(ctx, w.temporal, w.options, w.log) != nil {
+		return nil // told to stop before there was anything to do
+	}
+	failed := make(chan error, 1)
+	queues := w.queues(failed)
+	for _, queue := range queues {
+		if err := queue.Start(); err != nil {
+			return fmt.Errorf("start worker: %w", err)
+		}
+	}
+	w.log.Info("worker runs", "address", w.options.HostPort, "namespace", w.options.Namespace, "locations", len(w.config.GHLLocations))
+	background, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go w.prepare(background)
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	w.ready.Leave()
+	w.log.Info("worker drains", "within", drain.String())
+	var stopping sync.WaitGroup
+	for _, queue := range queues {
+		stopping.Go(queue.Stop)
+	}
+	stopping.Wait()
+	return err
+}
+
+// prepare brings the server in line with the settings. Nothing waits for it: each part is an improvement, or is made
+// up for by the next start.
+func (w *workerProgram) prepare(ctx context.Context) {
+	w.attributes.Discover(ctx, w.temporal, w.options.Namespace, true, w.log)
+	paceQueues(ctx, w.temporal, w.options.Namespace, w.config.GHLRate, w.log)
+	polls := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
+	polls.Ensure(ctx, w.config.GHLLocations, w.config.PollInterval.Duration(), w.log)
+}
+
+// queues are the workers of the three task queues. All of them know the deeds; only the first runs workflows.
+func (w *workerProgram) queues(failed chan<- error) []worker.Worker {
+	worker.SetStickyWorkflowCacheSize(cachedRuns)
+	fatal := func(err error) {
+		select {
+		case failed <- fmt.Errorf("worker: %w", err):
+		default: // one is enough to stop
+		}
+	}
+	decisions := worker.New(w.temporal, names.Workflows, worker.Options{
+		MaxConcurrentWorkflowTaskExecutionSize: workflowSlots,
+		MaxConcurrentWorkflowTaskPollers:       pollers,
+		LocalActivityWorkerOnly:                true,
+		WorkerStopTimeout:                      drain,
+		OnFatalError:                           fatal,
+	})
+	workflows.Register(decisions)
+	activitiesOf := func(queue string, slots, pollers int) worker.Worker {
+		return worker.New(w.temporal, queue, worker.Options{
+			MaxConcurrentActivityExecutionSize: slots,
+			MaxConcurrentActivityTaskPollers:   pollers,
+			DisableWorkflowWorker:              true,
+			WorkerStopTimeout:                  drain,
+			OnFatalError:                       fatal,
+		})
+	}
+	all := []worker.Worker{decisions, activitiesOf(names.Live, liveSlots, pollers), activitiesOf(names.Bulk, bulkSlots, bulkPollers)}
+	contacts, polls := w.deeds()
+	for _, each := range all {
+		each.RegisterActivity(contacts)
+		each.RegisterActivity(polls)
+	}
+	return all
+}
+
+// deeds wires what activities need: the two systems behind their gates, the store, and the way back to Temporal.
+func (w *workerProgram) deeds() (*activities.Contacts, *activities.Polls) {
+	source := ghl.New(rest.New(rest.Options{
+		System:  "ghl",
+		BaseURL: string(w.config.GHLBaseURL),
+		Tokens:  w.config.ghlTokens(),
+		Gate:    rest.NewGate(w.config.GHLRate.Rate, w.slots),
+		Observe: w.metrics.Requests("ghl"),
+	}), ghl.Options{Version: string(w.config.GHLAPIVersion)})
+	destination := rankr.New(rest.New(rest.Options{
+		System:  "rankr",
+		BaseURL: string(w.config.RankrBaseURL),
+		Tokens:  w.config.rankrTokens(),
+		Gate:    rest.NewGate(w.config.RankrRate.Rate, w.slots),
+		Observe: w.metrics.Requests("rankr"),
+	}))
+	nudger := nudge.New(w.temporal, nudge.Options{Searchable: w.attributes.Known})
+	contacts := &activities.Contacts{
+		Source:      source,
+		Destination: destination,
+		Links:       w.records,
+		Nudge:       nudger,
+		Prints:      w.records.Fingerprinter(),
+		StoreID:     w.records.ID(),
+		Quiet:       w.config.QuietPeriod.Duration(),
+		Lease:       lease,
+		KeepDeleted: w.config.OnDelete == "keep",
+		Searchable:  w.attributes.Known,
+		Observe:     w.metrics.Change,
+	}
+	polls := &activities.Polls{
+		Source: source, Destination: destination, Ticks: w.records, Nudge: nudger, Since: w.config.PollSince.start(),
+	}
+	return contacts, polls
+}
+
+// ghlTokens finds the token of a location. Refreshed tokens come with OAuth; these are good until they are revoked.
+func (c Config) ghlTokens() func(string) (oauth2.TokenSource, error) {
+	sources := map[string]oauth2.TokenSource{}
+	for _, location := range c.GHLLocations {
+		if token, ok := c.Token(location); ok {
+			sources[location] = static(token)
+		}
+	}
+	return func(location string) (oauth2.TokenSource, error) {
+		if source, ok := sources[location]; ok {
+			return source, nil
+		}
+		return nil, &crm.Error{Code: crm.UnknownLocation, Operation: "ghl token"}
+	}
+}
+
+// rankrTokens has one token for every account.
+func (c Config) rankrTokens() func(string) (oauth2.TokenSource, error) {
+	source := static(c.RankrToken)
+	return func(string) (oauth2.TokenSource, error) { return source, nil }
+}
+
+func static(token Secret) oauth2.TokenSource {
+	return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token.Reveal()})
+}
+
+// start is where a first poll starts; the zero time means now, by GHL's clock.
+func (p PollSince) start() time.Time {
+	if p.All {
+		return time.Unix(1, 0).UTC()
+	}
+	return p.At
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rankrsync/rankrsync/app"
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+// problem is one open problem as people and programs see it.
+type problem struct {
+	Location  string    `json:"location"`
+	Contact   string    `json:"contact"`
+	Code      crm.Code  `json:"code"`
+	Sentence  string    `json:"sentence"`
+	Who       string    `json:"who"`
+	Remedy    string    `json:"remedy"`
+	Operation string    `json:"operation,omitempty"`
+	Fields    []string  `json:"fields,omitempty"`
+	TraceID   string    `json:"traceId,omitempty"`
+	FirstSeen time.Time `json:"firstSeen"`
+	LastSeen  time.Time `json:"lastSeen"`
+	Attempts  int       `json:"attempts"`
+	Approved  bool      `json:"approved,omitempty"`
+}
+
+func (c *cli) problems() *cobra.Command {
+	var flag string
+	var retry, yes bool
+	command := &cobra.Command{
+		Use:   "problems",
+		Short: "List what waits for a person, or try it again",
+		Long: "List the contacts that can't be brought into step until somebody acts: what is wrong, who must act and how. A problem " +
+			"closes by itself once a round of its contact succeeds; --retry asks for such a round of each that is listed.",
+		Example: example(
+			"starter problems",
+			"# Try those of one location again", "starter problems --location L --retry --yes"),
+		Args: noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			config, err := c.settings()
+			if err != nil {
+				return err
+			}
+			if flag != "" && !crm.ValidID(flag) {
+				return usage("--location %q is no id: letters, digits, - and _, at most 64", flag)
+			}
+			records, err := app.Problems(command.Context(), config, flag, "")
+			if err != nil {
+				return storeError(err)
+			}
+			if retry {
+				return c.retry(command, config, records, yes)
+			}
+			return c.printProblems(command, records)
+		},
+	}
+	command.Flags().StringVar(&flag, "location", "", "only those of this GHL location")
+	command.Flags().BoolVar(&retry, "retry", false, "ask for a round of each contact that is listed")
+	command.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	return command
+}
+
+func (c *cli) printProblems(command *cobra.Command, records []crm.ProblemRecord) error {
+	answers := make([]problem, len(records))
+	for i, r := range records {
+		entry := crm.Catalogue[r.Code]
+		answers[i] = problem{
+			Location: r.Location, Contact: r.Contact, Code: r.Code, Sentence: entry.Sentence, Who: entry.Who, Remedy: entry.Remedy,
+			Operation: r.Operation, Fields: r.Fields, TraceID: r.TraceID, FirstSeen: r.FirstSeen.UTC(), LastSeen: r.LastSeen.UTC(),
+			Attempts: r.Attempts, Approved: r.Approved,
+		}
+	}
+	return list(c, command, answers, "no problems", []string{"LOCATION", "CONTACT", "CODE", "ABOUT", "SINCE", "ATTEMPTS", "WHO", "REMEDY"},
+		func(p problem) []string {
+			about := strings.Join(p.Fields, ",")
+			if about == "" {
+				about = "-"
+			}
+			return []string{p.Location, p.Contact, string(p.Code), about, moment(p.FirstSeen), strconv.Itoa(p.Attempts), p.Who, p.Remedy}
+		})
+}
+
+// handedOver is the answer of what asks for rounds of several contacts.
+type handedOver struct {
+	HandedOver int `json:"handedOver"`
+}
+
+func (h handedOver) String() string { return fmt.Sprintf("%d contacts handed over", h.HandedOver) }
+
+func (c *cli) retry(command *cobra.Command, config app.Config, records []crm.ProblemRecord, yes bool) error {
+	if len(records) > 1 {
+		if err := confirm(command, yes, fmt.Sprintf("ask for rounds of %d contacts", len(records))); err != nil {
+			return err
+		}
+	}
+	contacts := map[string][]string{}
+	for _, r := range records {
+		contacts[r.Location] = append(contacts[r.Location], r.Contact)
+	}
+	return c.handOver(command, config, contacts)
+}
+
+// handOver nudges contacts by location.
+func (c *cli) handOver(command *cobra.Command, config app.Config, contacts map[string][]string) error {
+	ctx := command.Context()
+	var answer handedOver
+	if len(contacts) > 0 {
+		temporal, searchable, address, err := c.dial(ctx, config)
+		if err != nil {
+			return err
+		}
+		defer temporal.Close()
+		if err := app.Nudge(ctx, temporal, searchable, contacts); err != nil {
+			return temporalError(ctx, address, err)
+		}
+	}
+	for _, each := range contacts {
+		answer.HandedOver += len(each)
+	}
+	return c.one(command, answer, answer.String())
+}
+
+func (c *cli) approveDeletes() *cobra.Command {
+	var flag string
+	var yes bool
+	command := &cobra.Command{
+		Use:   "approve-deletes",
+		Short: "Let the deletes go ahead that were parked because there were many",
+		Long: "More than 20 deletes of a location in an hour (or 1 % of its contacts, if that is more) wait for a person, since an " +
+			"outage can look like deletes. Each is checked against GHL once more before anything is deleted in Rankr.",
+		Example: example(
+			"starter approve-deletes --location L",
+			"# For a script", "starter approve-deletes --location L --yes --output json"),
+		Args: noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			config, err := c.settings()
+			if err != nil {
+				return err
+			}
+			id, err := location(flag, config)
+			if err != nil {
+				return err
+			}
+			return c.approve(command, config, id, yes)
+		},
+	}
+	command.Flags().StringVar(&flag, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	command.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	return command
+}
+
+func (c *cli) approve(command *cobra.Command, config app.Config, location string, yes bool) error {
+	ctx := command.Context()
+	parked, err := app.Problems(ctx, config, location, crm.DeleteBrake)
+	if err != nil {
+		return storeError(err)
+	}
+	if len(parked) == 0 {
+		fmt.Fprintln(command.ErrOrStderr(), "no deletes are parked in "+location)
+		return c.one(command, handedOver{}, handedOver{}.String())
+	}
+	if err := confirm(command, yes, fmt.Sprintf("delete %d contacts of %s in Rankr", len(parked), location)); err != nil {
+		return err
+	}
+	contacts, err := app.ApproveDeletes(ctx, config, location)
+	if err != nil {
+		return storeError(err)
+	}
+	return c.handOver(command, config, map[string][]string{location: contacts})
+}

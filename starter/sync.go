@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rankrsync/rankrsync/app"
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// synced is the answer of sync-contact. Without --wait there is no outcome yet.
+type synced struct {
+	Location   string      `json:"location"`
+	Contact    string      `json:"contact"`
+	WorkflowID string      `json:"workflowId"`
+	Outcome    crm.Outcome `json:"outcome,omitempty"`
+	Fields     []string    `json:"fields,omitempty"`
+	RankrID    string      `json:"rankrId,omitempty"`
+	Code       crm.Code    `json:"code,omitempty"`
+	Detail     string      `json:"detail,omitempty"`
+	Remedy     string      `json:"remedy,omitempty"`
+}
+
+func (c *cli) syncContact() *cobra.Command {
+	var ref crm.Ref
+	var wait bool
+	var timeout time.Duration
+	command := &cobra.Command{
+		Use:   "sync-contact",
+		Short: "Bring one contact into step",
+		Long: "Bring one contact into step: read it in GHL and write what differs to Rankr. Without --wait it returns once Temporal " +
+			"has the request; with it, it prints how a round ended that began after the call, also while edits go on.",
+		Example: example(
+			"# Ask for it, and print how it ended", "starter sync-contact --location L --contact C --wait",
+			"# For a script", "starter sync-contact --location L --contact C --wait --timeout 1m --output json"),
+		Args: noArguments,
+		RunE: func(command *cobra.Command, _ []string) error {
+			config, err := c.settings()
+			if err != nil {
+				return err
+			}
+			if ref.Location, err = location(ref.Location, config); err != nil {
+				return err
+			}
+			if ref.Contact == "" {
+				return usage("--contact is needed: the id of a GHL contact")
+			}
+			if !crm.ValidID(ref.Contact) {
+				return usage("--contact %q is no id: letters, digits, - and _, at most 64", ref.Contact)
+			}
+			if timeout <= 0 {
+				return usage("--timeout must be more than 0")
+			}
+			return c.sync(command, config, ref, wait, timeout)
+		},
+	}
+	command.Flags().StringVar(&ref.Location, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	command.Flags().StringVar(&ref.Contact, "contact", "", "the id of the GHL contact")
+	command.Flags().BoolVar(&wait, "wait", false, "wait for the round to end and print how")
+	command.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; the work goes on after it")
+	return command
+}
+
+func (c *cli) sync(command *cobra.Command, config app.Config, ref crm.Ref, wait bool, timeout time.Duration) error {
+	ctx := command.Context()
+	temporal, searchable, address, err := c.dial(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	contacts := app.Contacts{Temporal: temporal, Searchable: searchable}
+	answer := synced{Location: ref.Location, Contact: ref.Contact, WorkflowID: names.Contact(ref.Location, ref.Contact)}
+	if !wait {
+		if _, err := contacts.Start(ctx, ref); err != nil {
+			return temporalError(ctx, address, err)
+		}
+		return c.one(command, answer, "asked for: "+answer.WorkflowID)
+	}
+
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	result, err := contacts.Sync(waiting, ref)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return &exit{interrupted, "interrupted; " + answer.WorkflowID + " goes on"}
+	case err != nil && errors.Is(waiting.Err(), context.DeadlineExceeded):
+		return &exit{timedOut, fmt.Sprintf("no outcome within %s; %s goes on", timeout, answer.WorkflowID)}
+	case err != nil:
+		return temporalError(ctx, address, err)
+	}
+	answer.Outcome, answer.Fields, answer.RankrID = result.Outcome, result.Fields, result.RankrID
+	answer.Code, answer.Detail, answer.Remedy = result.Code, result.Detail, crm.Catalogue[result.Code].Remedy
+	if err := c.one(command, answer, answer.String()); err != nil {
+		return err
+	}
+	if result.Outcome == crm.Problem {
+		return &exit{no, ""}
+	}
+	return nil
+}
+
+// String is the outcome in one line.
+func (s synced) String() string {
+	text := string(s.Outcome)
+	if s.Code != "" {
+		text += " " + string(s.Code) + ": " + crm.Catalogue[s.Code].Sentence
+	}
+	if s.Detail != "" {
+		text += " (" + s.Detail + ")"
+	}
+	if len(s.Fields) > 0 {
+		text += ": " + strings.Join(s.Fields, ", ")
+	}
+	if s.RankrID != "" {
+		text += " [Rankr " + s.RankrID + "]"
+	}
+	if s.Remedy != "" {
+		text += "; " + s.Remedy
+	}
+	return text
+}
