@@ -149,11 +149,33 @@ func (s *Store) Release(ctx context.Context, held, next crm.Link, unsure bool, p
 		if unsure {
 			next.UnsureSince = now
 		}
+		next, err := keepUnsure(ctx, tx, held, next)
+		if err != nil {
+			return err
+		}
 		if err := s.replace(ctx, tx, held, next, "holder = ?", held.Holder); err != nil || problem == nil {
 			return err
 		}
 		return saveProblem(ctx, tx, *problem, now)
 	})
+}
+
+// keepUnsure lets the mark stand that somebody whose lease was lost set while the contact was held: the holder looked
+// at Rankr before that write landed.
+func keepUnsure(ctx context.Context, tx *sql.Tx, held, next crm.Link) (crm.Link, error) {
+	var since int64
+	var before string
+	row := tx.QueryRowContext(ctx, "SELECT unsure_since, intent FROM links WHERE location = ? AND contact = ?", held.Location, held.Contact)
+	if err := row.Scan(&since, &before); err != nil || since <= millis(held.UnsureSince) {
+		return next, err
+	}
+	var intent crm.Intent
+	err := parse(before, &intent)
+	if next.UnsureSince.Before(fromMillis(since)) {
+		next.UnsureSince = fromMillis(since)
+	}
+	next.Intent = next.Intent.With(intent)
+	return next, err
 }
 
 // TakeOver ends a lease that ran out. From then on the contact is unsure, for its holder's write may still land.

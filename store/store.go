@@ -44,7 +44,7 @@ type Option func(*Store)
 func WithClock(now func() time.Time) Option { return func(s *Store) { s.now = now } }
 
 // Open opens the store at a URL such as "sqlite:rankrsync.db", makes the file and its tables where they are missing,
-// and checks it: a broken file is refused rather than half believed. "sqlite::memory:" keeps nothing.
+// and checks it: a broken file is refused rather than half believed.
 func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 	path, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok || path == "" {
@@ -62,13 +62,8 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, path string) (err error) {
-	readers := 4
-	if path == ":memory:" {
-		path = "file:" + rand.Text() + "?mode=memory&cache=shared"
-	} else if dir := filepath.Dir(path); dir != "." {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
 	}
 	if s.write, err = sql.Open("sqlite", dsn(path, "immediate")); err != nil {
 		return err
@@ -77,8 +72,8 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if s.read, err = sql.Open("sqlite", dsn(path, "deferred")); err != nil {
 		return err
 	}
-	s.read.SetMaxOpenConns(readers)
-	s.read.SetMaxIdleConns(readers)
+	s.read.SetMaxOpenConns(maxReaders)
+	s.read.SetMaxIdleConns(maxReaders)
 	if err := s.check(ctx); err != nil {
 		return err
 	}
@@ -92,13 +87,12 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	return nil
 }
 
+// maxReaders bounds the connections that read at a time.
+const maxReaders = 4
+
 // dsn sets FULL so that a commit survives a power cut: with NORMAL, WAL loses all since the last checkpoint.
 func dsn(path, locking string) string {
-	separator := "?"
-	if strings.Contains(path, "?") {
-		separator = "&"
-	}
-	return path + separator + "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=" + locking
+	return path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=" + locking
 }
 
 func (s *Store) check(ctx context.Context) error {
