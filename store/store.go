@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	sqlite "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -74,13 +75,13 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	}
 	s.read.SetMaxOpenConns(maxReaders)
 	s.read.SetMaxIdleConns(maxReaders)
-	if err := s.check(ctx); err != nil {
+	// Goose takes no lock on SQLite: processes that start together would migrate one file at a time only by luck.
+	opening := flock.New(path + ".lock")
+	if _, err := opening.TryLockContext(ctx, 20*time.Millisecond); err != nil {
 		return err
 	}
-	if err := s.migrate(ctx); err != nil {
-		return err
-	}
-	if err := s.identify(ctx); err != nil {
+	defer opening.Unlock() //nolint:errcheck // the lock ends with the process at the latest
+	if err := whenFree(ctx, s.check, s.migrate, s.identify); err != nil {
 		return err
 	}
 	s.writer = newWriter(s.write)
@@ -115,14 +116,26 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Two processes may start at once: the one that comes second finds the database locked, or the work done.
-	for attempt := 0; ; attempt++ {
-		_, err = provider.Up(ctx)
-		if err == nil || attempt == 20 || ctx.Err() != nil {
-			return err
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// whenFree takes the steps of opening, each again for up to five seconds while another process that just started has
+// the file locked: switching a file to WAL does not heed SQLite's own time-out.
+func whenFree(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
+		for attempt := 0; ; attempt++ {
+			err := step(ctx)
+			if err == nil {
+				break
+			}
+			if !isBusy(err) || attempt == 100 || ctx.Err() != nil {
+				return err
+			}
+			time.Sleep(50 * time.Millisecond)
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
+	return nil
 }
 
 // identify makes the store's id and the key of its fingerprints once, or reads them.
@@ -174,6 +187,11 @@ func (s *Store) Close() error {
 		}
 	}
 	return err
+}
+
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
 }
 
 func isUnique(err error) bool {
