@@ -1,0 +1,35 @@
+// Package ghl reads contacts, locations and custom fields from GoHighLevel. It turns GHL's wire format into the
+// crm's words and believes no answer that is not about what was asked.
+package ghl
+
+import (
+	"sync"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/rankrsync/rankrsync/clients/rest"
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+// Options are what may differ between installations.
+type Options struct {
+	// Version is sent as the Version header of every call. Empty: each operation's own, see [Operations].
+	Version string
+}
+
+// Client is a [crm.Source]. It is safe for concurrent use.
+type Client struct {
+	rest    *rest.Client
+	version string
+
+	mu           sync.Mutex
+	dictionaries map[string]*dictionary // by location
+	loads        singleflight.Group
+}
+
+var _ crm.Source = (*Client)(nil)
+
+// New makes a client that calls through rest, whose accounts are GHL locations.
+func New(rest *rest.Client, o Options) *Client {
+	return &Client{rest: rest, version: o.Version, dictionaries: map[string]*dictionary{}}
+}

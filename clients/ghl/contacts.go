@@ -1,0 +1,137 @@
+package ghl
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rankrsync/rankrsync/clients/rest"
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+// Contact reads one contact: one call, and one more when the location's custom fields have to be looked up. A field
+// of a type that can't be made sense of is [crm.GHLInvalid] with the field's name.
+func (c *Client) Contact(ctx context.Context, ref crm.Ref) (crm.Contact, time.Time, error) {
+	if err := ref.Validate(); err != nil {
+		return crm.Contact{}, time.Time{}, err
+	}
+	call := c.call(getContact, ref.Location, ref.Contact)
+	var answer struct {
+		Contact contact `json:"contact"`
+	}
+	meta, err := c.rest.Do(ctx, call, &answer)
+	if err != nil {
+		return crm.Contact{}, meta.Date, err
+	}
+	found := answer.Contact
+	if string(found.ID) != ref.Contact || string(found.LocationID) != ref.Location {
+		return crm.Contact{}, meta.Date, c.rest.Foreign(call, meta)
+	}
+	keys, err := c.keys(ctx, ref.Location, found.customFieldIDs())
+	if err != nil {
+		return crm.Contact{}, meta.Date, err
+	}
+	return found.toCRM(keys), meta.Date, nil
+}
+
+const (
+	pageLimit = 100 // documents a page; GHL allows 500
+	// maxPages ends a walk through half a million documents. Nobody's poll is that long, but a search that always
+	// has another page would be endless.
+	maxPages = 5000
+)
+
+// searchBody is a query for changed contacts. The spec leaves it open; the fields are those of GHL's search page.
+type searchBody struct {
+	LocationID  string         `json:"locationId"` // on every page: GHL answers 403 to a second page without it
+	PageLimit   int            `json:"pageLimit"`
+	Filters     []searchFilter `json:"filters"`
+	Sort        []searchSort   `json:"sort"`
+	SearchAfter jsontext.Value `json:"searchAfter,omitzero"` // the last document's own, untouched
+}
+
+type searchFilter struct {
+	Field    string      `json:"field"`
+	Operator string      `json:"operator"`
+	Value    searchRange `json:"value"`
+}
+
+type searchRange struct {
+	From string `json:"gte"`
+}
+
+type searchSort struct {
+	Field     string `json:"field"`
+	Direction string `json:"direction"`
+}
+
+// ChangedSince walks the search for contacts whose dateUpdated is at or after since, oldest first. Its calls are bulk
+// calls. A contact that changes during the walk moves to the end and is seen again. The walk ends with an empty page,
+// with a short one that completes the total, or when the cursor stands still; after 5,000 pages it ends with an error.
+func (c *Client) ChangedSince(ctx context.Context, location string, since time.Time) iter.Seq2[crm.Page, error] {
+	return func(yield func(crm.Page, error) bool) {
+		if !crm.ValidID(location) {
+			yield(crm.Page{}, &crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}})
+			return
+		}
+		call := c.call(searchContacts, location, "")
+		body := searchBody{
+			LocationID: location, PageLimit: pageLimit,
+			Filters: []searchFilter{{"dateUpdated", "range", searchRange{wireTime(since)}}},
+			Sort:    []searchSort{{"dateUpdated", "asc"}},
+		}
+		seen := 0
+		for range maxPages {
+			call.Body = body
+			page, next, err := c.search(rest.WithBulk(ctx), call, location)
+			if !yield(page, err) || err != nil {
+				return
+			}
+			seen += len(page.Documents)
+			done := len(page.Documents) < pageLimit && seen >= page.Total
+			if done || len(page.Documents) == 0 || next == nil || bytes.Equal(next, body.SearchAfter) {
+				return
+			}
+			body.SearchAfter = next
+		}
+		yield(crm.Page{}, c.rest.Foreign(call, rest.Meta{}))
+	}
+}
+
+// search reads one page, and the cursor that leads to the next.
+func (c *Client) search(ctx context.Context, call rest.Call, location string) (crm.Page, jsontext.Value, error) {
+	var answer struct {
+		Contacts []document `json:"contacts"`
+		Total    plain      `json:"total"`
+	}
+	meta, err := c.rest.Do(ctx, call, &answer)
+	if err != nil {
+		return crm.Page{At: meta.Date}, nil, err
+	}
+	if answer.Contacts == nil {
+		return crm.Page{At: meta.Date}, nil, c.rest.Foreign(call, meta)
+	}
+	total, _ := answer.Total.value.(float64)
+	page := crm.Page{Total: int(total), At: meta.Date}
+	var next jsontext.Value
+	for _, d := range answer.Contacts {
+		// Search documents need not carry every field; but one that names another location is another's.
+		if !crm.ValidID(string(d.ID)) || d.LocationID != "" && string(d.LocationID) != location {
+			return crm.Page{At: meta.Date}, nil, c.rest.Foreign(call, meta)
+		}
+		page.Documents = append(page.Documents, d.toCRM())
+		next = d.SearchAfter
+	}
+	return page, next, nil
+}
+
+// wireTime writes a time the way GHL does. Before 1970 there was no GHL.
+func wireTime(t time.Time) string {
+	if t.Unix() < 0 {
+		t = time.Unix(0, 0)
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}

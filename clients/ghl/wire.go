@@ -1,0 +1,174 @@
+package ghl
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// contact is GHL's contact as far as it is mapped. What GHL has beside it is ignored, so its surprises don't matter.
+type contact struct {
+	ID           text          `json:"id"`
+	LocationID   text          `json:"locationId"`
+	Email        text          `json:"email"`
+	FirstName    text          `json:"firstName"`
+	LastName     text          `json:"lastName"`
+	Phone        text          `json:"phone"`
+	CompanyName  text          `json:"companyName"`
+	Address1     text          `json:"address1"`
+	Address      text          `json:"address"` // what search documents call address1
+	City         text          `json:"city"`
+	State        text          `json:"state"`
+	PostalCode   text          `json:"postalCode"`
+	Country      text          `json:"country"`
+	Website      text          `json:"website"`
+	Timezone     text          `json:"timezone"`
+	DateOfBirth  plain         `json:"dateOfBirth"` // a text, or a number of milliseconds since 1970
+	Source       text          `json:"source"`
+	DND          flag          `json:"dnd"`
+	AssignedTo   text          `json:"assignedTo"`
+	Tags         []text        `json:"tags"`
+	CustomFields []customField `json:"customFields"`
+	DateUpdated  plain         `json:"dateUpdated"`
+}
+
+// customField carries its value under the name of its API version, or of a write's body.
+type customField struct {
+	ID          text  `json:"id"`
+	Value       plain `json:"value"`
+	FieldValue  plain `json:"fieldValue"`
+	FieldValue2 plain `json:"field_value"`
+}
+
+func (f customField) plain() any {
+	for _, p := range []plain{f.Value, f.FieldValue, f.FieldValue2} {
+		if p.value != nil {
+			return p.value
+		}
+	}
+	return nil
+}
+
+// document is one contact of a search's page.
+type document struct {
+	ID          text           `json:"id"`
+	LocationID  text           `json:"locationId"`
+	DateUpdated plain          `json:"dateUpdated"`
+	SearchAfter jsontext.Value `json:"searchAfter"`
+	content     []byte         // all of it in canonical form, but for searchAfter
+}
+
+// UnmarshalJSONFrom reads the few named fields and keeps the whole.
+func (d *document) UnmarshalJSONFrom(from *jsontext.Decoder) error {
+	whole, err := from.ReadValue()
+	if err != nil {
+		return err
+	}
+	type named document
+	if err := json.Unmarshal(whole, (*named)(d), from.Options()); err != nil {
+		return err
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(whole, &members, from.Options()); err != nil {
+		return err
+	}
+	delete(members, "searchAfter")
+	content, err := json.Marshal(members, json.Deterministic(true), from.Options())
+	if err != nil {
+		return err
+	}
+	canonical := jsontext.Value(content)
+	err = canonical.Canonicalize(from.Options())
+	d.content = canonical
+	return err
+}
+
+// errType is why a field can't be read. Which field it was is told by where it happened.
+var errType = errors.New("ghl: a field of the wrong type")
+
+// text is a string that may also come as a number or a bool. Null is the empty text.
+type text string
+
+func (t *text) UnmarshalJSON(b []byte) error {
+	switch value := jsontext.Value(b); value.Kind() {
+	case '"':
+		return json.Unmarshal(b, (*string)(t), jsontext.AllowInvalidUTF8(true))
+	case '0', 't', 'f':
+		*t = text(strings.TrimSpace(string(b)))
+	case 'n':
+		*t = ""
+	default:
+		return errType
+	}
+	return nil
+}
+
+// flag is a bool that may also come as a text. Nothing else will do: an opt-out must not be guessed at.
+type flag bool
+
+func (f *flag) UnmarshalJSON(b []byte) error {
+	var said text
+	if err := said.UnmarshalJSON(b); err != nil {
+		return err
+	}
+	switch strings.ToLower(string(said)) {
+	case "true":
+		*f = true
+	case "false", "":
+		*f = false
+	default:
+		return errType
+	}
+	return nil
+}
+
+// plain is a value of any type that a field of the crm can hold: string, float64, bool or []string. It is nil for
+// null, for what is empty, and for files and other objects, which can't be mapped.
+type plain struct{ value any }
+
+func (p *plain) UnmarshalJSON(b []byte) error {
+	p.value = nil
+	switch value := jsontext.Value(b); value.Kind() {
+	case '"':
+		var s text
+		if err := s.UnmarshalJSON(b); err != nil {
+			return err
+		}
+		if s != "" {
+			p.value = string(s)
+		}
+	case '0':
+		p.value = number(strings.TrimSpace(string(b)))
+	case 't', 'f':
+		p.value = value.Kind() == 't'
+	case '[':
+		var items []text
+		if json.Unmarshal(b, &items, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)) != nil {
+			return nil // a list of files
+		}
+		var list []string
+		for _, item := range items {
+			if item != "" {
+				list = append(list, string(item))
+			}
+		}
+		if list != nil {
+			p.value = list
+		}
+	}
+	return nil
+}
+
+// number keeps a number that a float64 can't hold as the text it came as, rather than as another number.
+func number(literal string) any {
+	f, err := strconv.ParseFloat(literal, 64)
+	const exact = 1 << 53
+	if err != nil || math.Abs(f) > exact && !strings.ContainsAny(literal, ".eE") {
+		return literal
+	}
+	return f
+}
