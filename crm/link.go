@@ -15,7 +15,7 @@ type Link struct {
 
 	LastRead time.Time // GHL's Date of the newest read that left a trace
 	Covered  time.Time // GHL's Date of the read of the last finished round
-	Finished time.Time // the store's clock at the end of that round: the quiet period counts from here
+	Finished time.Time // when the last round began that ended, well or not: the quiet period counts from here
 
 	Holder      string    // a random token of the attempt that writes now; empty: nobody
 	HeldUntil   time.Time // end of its lease
