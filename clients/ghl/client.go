@@ -4,6 +4,7 @@ package ghl
 
 import (
 	"sync"
+	"time"
 
 	"golang.org/x/sync/singleflight"
 
@@ -21,6 +22,7 @@ type Options struct {
 type Client struct {
 	rest    *rest.Client
 	version string
+	now     func() time.Time
 
 	mu           sync.Mutex
 	dictionaries map[string]*dictionary // by location
@@ -31,5 +33,5 @@ var _ crm.Source = (*Client)(nil)
 
 // New makes a client that calls through rest, whose accounts are GHL locations.
 func New(rest *rest.Client, o Options) *Client {
-	return &Client{rest: rest, version: o.Version, dictionaries: map[string]*dictionary{}}
+	return &Client{rest: rest, version: o.Version, now: time.Now, dictionaries: map[string]*dictionary{}}
 }

@@ -44,7 +44,7 @@ func (c *Client) keys(ctx context.Context, location string, ids []string) (map[s
 	c.mu.Lock()
 	d := c.dictionaries[location]
 	c.mu.Unlock()
-	lacking, old := d.lacks(ids, time.Now())
+	lacking, old := d.lacks(ids, c.now())
 	if !lacking && !old {
 		return d.keys, nil
 	}
@@ -79,7 +79,7 @@ func (c *Client) load(ctx context.Context, location string, ids []string) (*dict
 func (c *Client) keep(location string, keys map[string]string, ids []string) *dictionary {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fresh := &dictionary{keys: keys, read: time.Now(), missing: map[string]time.Time{}}
+	fresh := &dictionary{keys: keys, read: c.now(), missing: map[string]time.Time{}}
 	if old := c.dictionaries[location]; old != nil && len(old.missing) < 10_000 {
 		for id := range old.missing {
 			ids = append(ids, id)

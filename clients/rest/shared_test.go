@@ -76,7 +76,7 @@ func TestGatesOfTwoProcessesShareOneLimit(t *testing.T) {
 		}
 		worst = max(worst, last-first+1)
 	}
-	used := float64(len(calls)) / (float64(limit) * float64(long/per))
+	used := float64(len(calls)) / (float64(limit-2) * float64(long/per+1)) // one burst at each end
 	t.Logf("%d calls in %v, at most %d of %d in any %v, %.0f %% of the limit used", len(calls), long, worst, limit, per, 100*used)
 	assert.LessOrEqual(t, worst, limit)
 	assert.Greater(t, used, 0.3, "on any machine")

@@ -1,0 +1,63 @@
+package ghl
+
+import (
+	"encoding/csv"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// everything makes each call that the client can make.
+func everything(t *testing.T, c *Client) {
+	t.Helper()
+	_, _, err := c.Contact(t.Context(), ref)
+	require.NoError(t, err)
+	_, _, err = c.Location(t.Context(), "L")
+	require.NoError(t, err)
+	_, err = walk(t, c)
+	require.NoError(t, err)
+}
+
+// answers are good ones for everything.
+func answers(s *script) {
+	s.say("contacts.get", 200, withFields("a"))
+	s.say(list, 200, dictionaryOf("a"))
+	s.say("locations.get", 200, `{"location":{"id":"L"}}`)
+	s.pages(pageOf(100, 101, `[1763978400123,"C99"]`), pageOf(1, 101, `[1763978400124,"C0"]`))
+}
+
+func TestEachOperationHasAMethodAndADocLine(t *testing.T) {
+	s, c := scripted(t, nil)
+	answers(s)
+	everything(t, c)
+	var names []string
+	for _, o := range Operations {
+		names = append(names, o.Name)
+		assert.Contains(t, s.asked, o.Name, "no method makes this call")
+		assert.NotEmpty(t, o.Doc, o.Name)
+		assert.NotEmpty(t, o.Scope, o.Name)
+		assert.True(t, o.Repeatable, "%s: reads only so far", o.Name)
+	}
+	for _, name := range s.asked {
+		assert.Contains(t, names, name, "a call without a row")
+	}
+}
+
+func TestOperationsAgreeWithTheCatalogue(t *testing.T) {
+	file, err := os.Open("../../../shared/ghl/catalog.csv")
+	if err != nil {
+		t.Skip("the catalogue of GHL's operations is not here: ../shared/ghl/catalog.csv")
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	require.NoError(t, err)
+	for _, o := range Operations {
+		i := slices.IndexFunc(rows, func(row []string) bool { return row[0] == o.Name })
+		require.Positive(t, i, o.Name)
+		row := rows[i] // id,category,kind,title,method,path,version_header,scope,…
+		assert.Equal(t, []string{row[4], row[5], row[6], row[7]}, []string{o.Method, "/" + o.Path, o.Version, o.Scope}, o.Name)
+	}
+}
