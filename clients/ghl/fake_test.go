@@ -118,7 +118,7 @@ func TestGateKeepsTheFakesStrictLimit(t *testing.T) {
 	done := make(chan error)
 	for range 10 {
 		go func() {
-			for range 8 {
+			for range 4 {
 				if _, _, err := client.Contact(t.Context(), crm.Ref{Location: "L", Contact: made.ID}); err != nil {
 					done <- err
 					return
