@@ -1,0 +1,16 @@
+// Package rankr speaks to Rankr. Its endpoints are those of the contract in package contract; a test holds every
+// request against that document.
+package rankr
+
+import (
+	"github.com/rankrsync/rankrsync/clients/rest"
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+// Client writes contacts to one Rankr account. It is safe for concurrent use and never retries.
+type Client struct{ rest *rest.Client }
+
+var _ crm.Destination = (*Client)(nil)
+
+// New makes a client. Its calls ask the rest client for the token and the rate limit of "account".
+func New(rest *rest.Client) *Client { return &Client{rest: rest} }
