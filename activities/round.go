@@ -229,7 +229,8 @@ func (r *round) update(ctx context.Context, was, next crm.Link, want crm.Contact
 	if plan.Empty() {
 		return r.advance(ctx, was, next, result)
 	}
-	return r.write(ctx, was, next, crm.Claim{RankrID: next.RankrID, Intent: plan.Intent()}, result,
+	claim := crm.Claim{RankrID: next.RankrID, Created: next.CreatedByUs, Intent: plan.Intent()}
+	return r.write(ctx, was, next, claim, result,
 		func(ctx context.Context, done *crm.Link) error {
 			return r.carryOut(ctx, plan, etag, next, done)
 		})
@@ -316,7 +317,7 @@ func (r *round) write(ctx context.Context, was, next crm.Link, claim crm.Claim, 
 	writing, cancel := context.WithTimeout(ctx, r.Lease*2/3)
 	defer cancel()
 	done := was // what is known to be in Rankr, should the deed fail half-way
-	done.RankrID, done.LastRead = claim.RankrID, next.LastRead
+	done.RankrID, done.CreatedByUs, done.LastRead = claim.RankrID, claim.Created, next.LastRead
 	if err := deed(writing, &done); err != nil {
 		return r.broken(ctx, held, done, next, err)
 	}
@@ -374,7 +375,7 @@ func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause err
 	}
 	var problem *crm.ProblemRecord
 	if e.Retry() == crm.Never && !again {
-		done.Problem, done.Finished = e.Code, held.Now
+		done.Problem, done.Finished, done.DateUpdated = e.Code, held.Now, next.DateUpdated
 		problem = r.problem(next.DateUpdated, e)
 		if err := r.parkLocation(ctx, e.Code); err != nil {
 			return crm.Result{}, err
@@ -408,6 +409,9 @@ func (r *round) failed(ctx context.Context, was crm.Link, updated time.Time, err
 func (r *round) park(ctx context.Context, was crm.Link, updated time.Time, e *crm.Error) (crm.Result, error) {
 	next := was
 	next.Finished, next.Problem = was.Now, e.Code
+	if !updated.IsZero() {
+		next.DateUpdated = updated // the poll leaves it alone until it moves
+	}
 	if err := storeError(r.Links.Park(ctx, was, next, *r.problem(updated, e))); err != nil {
 		return crm.Result{}, err
 	}
@@ -456,7 +460,7 @@ func (r *round) gone(ctx context.Context, was crm.Link, seen sight, at time.Time
 		return r.failed(ctx, was, time.Time{}, err)
 	}
 	next.Generation++
-	claim := crm.Claim{RankrID: target, Intent: was.Intent, Delete: ours && !r.KeepDeleted}
+	claim := crm.Claim{RankrID: target, Created: ours, Intent: was.Intent, Delete: ours && !r.KeepDeleted}
 	result := crm.Result{Outcome: crm.Unlinked, RankrID: target, Fields: []string{"externalId"}}
 	if claim.Delete {
 		result = crm.Result{Outcome: crm.Deleted, RankrID: target}

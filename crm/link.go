@@ -29,7 +29,7 @@ type Link struct {
 
 	Fields         Fingerprints // of what GHL had at the last finished round, by field
 	Tags           []string     // the tags GHL had then
-	DateUpdated    time.Time    // GHL's dateUpdated then
+	DateUpdated    time.Time    // GHL's dateUpdated at the last round, one with a problem included: what the poll compares with
 	MappingVersion string
 
 	Problem Code // of the contact's open problem; empty: none. A finished round without one closes it.
@@ -51,6 +51,7 @@ type Claim struct {
 	Holder  string        // a random token
 	Lease   time.Duration // how long nobody else may write
 	RankrID string        // the record to be written: reserved for this contact; empty: one is created
+	Created bool          // that record was made by us
 	Intent  Intent
 	Delete  bool // takes a slot of the delete brake
 }

@@ -132,8 +132,8 @@ func (s *Store) Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (crm
 				return err
 			}
 		}
-		held.Holder, held.HeldUntil, held.Intent, held.RankrID = claim.Holder, now.Add(claim.Lease), claim.Intent, claim.RankrID
-		held.Now = now
+		held.Holder, held.HeldUntil, held.Intent, held.Now = claim.Holder, now.Add(claim.Lease), claim.Intent, now
+		held.RankrID, held.CreatedByUs = claim.RankrID, claim.Created
 		return s.replace(ctx, tx, was, held, "version = ? AND holder = ''", was.Version)
 	})
 	held.Version++

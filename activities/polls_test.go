@@ -1,0 +1,140 @@
+package activities_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rankrsync/rankrsync/activities"
+	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+func (w *world) tick(in activities.Tick) activities.TickAnswer {
+	w.t.Helper()
+	answer, err := w.poll(in)
+	require.NoError(w.t, err)
+	return answer
+}
+
+func TestTheFirstTickStartsNowUnlessToldOtherwise(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, ghltest.Contact{ID: "old", Email: "old@example.com"})
+	require.Eventually(t, func() bool { return time.Now().Nanosecond() > 0 }, time.Second, time.Millisecond)
+	w.polls.Since = time.Now().Add(-time.Hour)
+	answer := w.tick(activities.Tick{})
+	assert.Equal(t, int64(1), answer.Tick)
+	assert.Equal(t, []string{"old"}, w.nudged.take())
+}
+
+func TestAnIdleTickIsOneCallAndWhatLinksKnowIsNotHandedOver(t *testing.T) {
+	w := newWorld(t)
+	w.polls.Since = time.Now().Add(-time.Hour)
+	w.ghl.Create(loc, jane)
+	w.tick(activities.Tick{})
+	assert.Equal(t, []string{"jane"}, w.nudged.take())
+	w.good("jane")
+	w.calls()
+	answer := w.tick(activities.Tick{})
+	assert.Equal(t, 1, answer.Calls)
+	assert.Zero(t, answer.Nudged)
+	ghl, rankr := w.calls()
+	assert.Equal(t, []string{"contacts.search"}, ghl)
+	assert.Empty(t, rankr)
+
+	w.edit("jane", func(c *ghltest.Contact) { c.City = "Bern" })
+	w.tick(activities.Tick{})
+	assert.Equal(t, []string{"jane"}, w.nudged.take(), "a change without a webhook")
+}
+
+func TestAnOpenProblemThatKnowsTheChangeIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.polls.Since = time.Now().Add(-time.Hour)
+	w.ghl.Create(loc, ghltest.Contact{ID: "poison", Phone: "nonsense"})
+	w.good("poison")
+	w.tick(activities.Tick{})
+	assert.Empty(t, w.nudged.take())
+	w.edit("poison", func(c *ghltest.Contact) { c.Phone = "+41446681800" })
+	w.tick(activities.Tick{})
+	assert.Equal(t, []string{"poison"}, w.nudged.take())
+}
+
+func TestThePollWalksAllPagesAndSkipsNobody(t *testing.T) {
+	w := newWorld(t)
+	w.polls.Since = time.Now().Add(-time.Hour)
+	for i := range 250 {
+		w.ghl.Create(loc, ghltest.Contact{ID: fmt.Sprint("c", i), Email: fmt.Sprintf("c%d@example.com", i)})
+	}
+	answer := w.tick(activities.Tick{})
+	assert.Equal(t, 250, answer.Nudged)
+	assert.LessOrEqual(t, answer.Calls, 4)
+	assert.Len(t, w.nudged.take(), 250)
+}
+
+func TestTheWatermarkStaysBehindGHLsClockAndMovesOnlyAfterTheHandOver(t *testing.T) {
+	w := newWorld(t)
+	start := time.Now().Add(-time.Hour).Truncate(time.Millisecond).UTC()
+	w.polls.Since = start
+	w.ghl.Create(loc, jane)
+	w.nudged.fail = errors.New("Temporal is away")
+	_, err := w.poll(activities.Tick{})
+	require.Error(t, err)
+	_, watermark, err := w.store.LastTick(t.Context(), loc)
+	require.NoError(t, err)
+	assert.Equal(t, start, watermark)
+
+	w.nudged.fail = nil
+	answer := w.tick(activities.Tick{})
+	assert.Equal(t, []string{"jane"}, w.nudged.take())
+	assert.True(t, answer.Watermark.After(start))
+	assert.False(t, answer.Watermark.After(time.Now().Add(-10*time.Minute)))
+}
+
+func TestAStoreThatWasRestoredDoubtsAllLinks(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, jane)
+	w.good("jane")
+	w.tick(activities.Tick{Scheduled: true})
+	w.tick(activities.Tick{Scheduled: true, Last: 1})
+	link, err := w.store.Link(t.Context(), crm.Ref{Location: loc, Contact: "jane"})
+	require.NoError(t, err)
+	require.True(t, link.Sure())
+	answer := w.tick(activities.Tick{Scheduled: true, Last: 9})
+	assert.Equal(t, int64(10), answer.Tick)
+	link, err = w.store.Link(t.Context(), crm.Ref{Location: loc, Contact: "jane"})
+	require.NoError(t, err)
+	assert.False(t, link.Sure())
+}
+
+func TestATemporalThatWasRestoredGetsItsForgottenHandOversAgain(t *testing.T) {
+	w := newWorld(t)
+	long := time.Now().Add(-48 * time.Hour).Truncate(time.Millisecond).UTC()
+	require.NoError(t, w.store.SaveTick(t.Context(), loc, 1, long))
+	require.NoError(t, w.store.SaveTick(t.Context(), loc, 2, long.Add(time.Hour)))
+	require.NoError(t, w.store.SaveTick(t.Context(), loc, 3, time.Now().Add(-11*time.Minute)))
+	w.ghl.Set(func(k *ghltest.Knobs) {})
+	answer := w.tick(activities.Tick{Scheduled: true, Last: 2})
+	assert.Equal(t, int64(4), answer.Tick)
+	assert.Equal(t, 1, answer.Calls)
+	searched := w.ghl.Calls()
+	require.NotEmpty(t, searched)
+	number, _, err := w.store.TickBefore(t.Context(), loc, 3)
+	require.NoError(t, err)
+	assert.Equal(t, int64(3), number)
+}
+
+func TestALaggingSearchLosesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.polls.Since = time.Now().Add(-time.Hour)
+	w.ghl.Set(func(k *ghltest.Knobs) { k.Lag = time.Hour })
+	w.ghl.Create(loc, jane)
+	w.tick(activities.Tick{})
+	assert.Empty(t, w.nudged.take(), "the index does not show it yet")
+	w.ghl.Set(func(k *ghltest.Knobs) { k.Lag = 0 })
+	w.tick(activities.Tick{})
+	assert.Equal(t, []string{"jane"}, w.nudged.take())
+}
