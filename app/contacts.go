@@ -31,6 +31,16 @@ func (c Contacts) Start(ctx context.Context, ref crm.Ref) (runID string, err err
 
 // Sync asks for a round and returns how that round ended: one that begins after the call, also while edits go on.
 func (c Contacts) Sync(ctx context.Context, ref crm.Ref) (crm.Result, error) {
+	for {
+		result, err := c.ask(ctx, ref)
+		if err != nil || result.Outcome != crm.Waiting {
+			return result, err
+		}
+		// The run handed over to a fresh one before the round began; that one is asked next.
+	}
+}
+
+func (c Contacts) ask(ctx context.Context, ref crm.Ref) (result crm.Result, err error) {
 	options := c.options(ref)
 	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
 	start := c.Temporal.NewWithStartWorkflowOperation(options, names.SyncContact,
@@ -38,7 +48,7 @@ func (c Contacts) Sync(ctx context.Context, ref crm.Ref) (crm.Result, error) {
 	update, err := c.Temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: start,
 		UpdateOptions: client.UpdateWorkflowOptions{
-			WorkflowID:   names.Contact(ref.Location, ref.Contact),
+			WorkflowID:   options.ID,
 			UpdateName:   names.SyncUpdate,
 			WaitForStage: client.WorkflowUpdateStageAccepted,
 		},
@@ -46,7 +56,6 @@ func (c Contacts) Sync(ctx context.Context, ref crm.Ref) (crm.Result, error) {
 	if err != nil {
 		return crm.Result{}, err
 	}
-	var result crm.Result
 	err = update.Get(ctx, &result)
 	return result, err
 }

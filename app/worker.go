@@ -4,12 +4,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"golang.org/x/oauth2"
 	"golang.org/x/sync/errgroup"
@@ -45,7 +48,7 @@ const drain = 25 * time.Second
 
 // Work runs a worker until ctx ends.
 func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
-	w := workerProgram{config: config, log: log, ready: &Ready{}, attributes: &SearchAttributes{}}
+	w := &workerProgram{config: config, log: log, ready: &Ready{}, attributes: &SearchAttributes{}}
 	if w.metrics, err = NewMetrics(bool(config.MetricsLocation)); err != nil {
 		return err
 	}
@@ -89,11 +92,18 @@ type workerProgram struct {
 	temporal   client.Client
 	options    client.Options
 	attributes *SearchAttributes
+	running    atomic.Bool // all queues are served
 }
 
 func (w *workerProgram) run(ctx context.Context) error {
 	w.ready.Check("temporal", temporalCheck(w.temporal, w.options.Namespace))
 	w.ready.Check("store", func(ctx context.Context) error { return storeCheck(w.records.Ping(ctx)) })
+	w.ready.Check("queues", func(context.Context) error {
+		if !w.running.Load() {
+			return errors.New("not served yet")
+		}
+		return nil
+	})
 	if wait(ctx, w.temporal, w.options, w.log) != nil {
 		return nil // told to stop before there was anything to do
 	}
@@ -104,6 +114,7 @@ func (w *workerProgram) run(ctx context.Context) error {
 			return fmt.Errorf("start worker: %w", err)
 		}
 	}
+	w.running.Store(true)
 	w.log.Info("worker runs", "address", w.options.HostPort, "namespace", w.options.Namespace, "locations", len(w.config.GHLLocations))
 	background, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -125,12 +136,22 @@ func (w *workerProgram) run(ctx context.Context) error {
 }
 
 // prepare brings the server in line with the settings. Nothing waits for it: each part is an improvement, or is made
-// up for by the next start.
+// up for by the next start. Registering search attributes takes a while, so the polls are not kept waiting for it.
 func (w *workerProgram) prepare(ctx context.Context) {
-	w.attributes.Discover(ctx, w.temporal, w.options.Namespace, true, w.log)
-	paceQueues(ctx, w.temporal, w.options.Namespace, w.config.GHLRate, w.log)
 	polls := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
-	polls.Ensure(ctx, w.config.GHLLocations, w.config.PollInterval.Duration(), w.log)
+	schedule := func() {
+		polls.Ensure(ctx, w.config.GHLLocations, w.config.PollInterval.Duration(), w.log)
+	}
+	paceQueues(ctx, w.temporal, w.options.Namespace, w.config.GHLRate, w.log)
+	w.attributes.Discover(ctx, w.temporal, w.options.Namespace, false, w.log)
+	schedule()
+	if w.attributes.Known() {
+		return
+	}
+	w.attributes.Discover(ctx, w.temporal, w.options.Namespace, true, w.log)
+	if w.attributes.Known() {
+		schedule()
+	}
 }
 
 // queues are the workers of the three task queues. All of them know the deeds; only the first runs workflows.
@@ -150,8 +171,9 @@ func (w *workerProgram) queues(failed chan<- error) []worker.Worker {
 		OnFatalError:                           fatal,
 	})
 	workflows.Register(decisions)
-	activitiesOf := func(queue string, slots, pollers int) worker.Worker {
+	activitiesOf := func(queue string, slots, pollers int, interceptors ...interceptor.WorkerInterceptor) worker.Worker {
 		return worker.New(w.temporal, queue, worker.Options{
+			Interceptors:                       interceptors,
 			MaxConcurrentActivityExecutionSize: slots,
 			MaxConcurrentActivityTaskPollers:   pollers,
 			DisableWorkflowWorker:              true,
@@ -159,7 +181,7 @@ func (w *workerProgram) queues(failed chan<- error) []worker.Worker {
 			OnFatalError:                       fatal,
 		})
 	}
-	all := []worker.Worker{decisions, activitiesOf(names.Live, liveSlots, pollers), activitiesOf(names.Bulk, bulkSlots, bulkPollers)}
+	all := []worker.Worker{decisions, activitiesOf(names.Live, liveSlots, pollers), activitiesOf(names.Bulk, bulkSlots, bulkPollers, bulk{})}
 	contacts, polls := w.deeds()
 	for _, each := range all {
 		each.RegisterActivity(contacts)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc/codes"
 
 	"github.com/rankrsync/rankrsync/app"
@@ -59,16 +60,22 @@ func exitCode(ctx context.Context, err error) int {
 
 // temporalError says what a failed call to the Temporal server means for the person who asked.
 func temporalError(ctx context.Context, address string, err error) error {
-	switch code := serviceerror.ToStatus(err).Code(); {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	var failed *temporal.ApplicationError
+	switch {
 	case errors.Is(err, app.ErrNoPoll):
 		return &exit{no, err.Error()}
 	case errors.Is(ctx.Err(), context.Canceled):
 		return &exit{interrupted, "interrupted; what the server has goes on"}
-	case code == codes.Unauthenticated || code == codes.PermissionDenied:
+	case errors.As(err, &failed):
+		return &exit{no, "the workflow failed: " + failed.Message()}
+	}
+	switch serviceerror.ToStatus(err).Code() {
+	case codes.Unauthenticated, codes.PermissionDenied:
 		return &exit{unauthorised, "Temporal at " + address + " refuses the credentials: check TEMPORAL_API_KEY or the TEMPORAL_TLS_… settings"}
-	case code == codes.NotFound:
+	case codes.NotFound:
 		return &exit{usedWrongly, "Temporal at " + address + " has no such namespace: check TEMPORAL_NAMESPACE or --namespace"}
 	}
 	return &exit{unreachable, "Temporal can't be reached at " + address + ": check that the server runs, and TEMPORAL_ADDRESS or --address"}

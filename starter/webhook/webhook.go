@@ -38,7 +38,7 @@ type Options struct {
 
 	MaxBytes int64         // of bodies in hand at once; default 64 MiB
 	MaxCount int64         // of events waiting for Temporal at once; default 10,000
-	Timeout  time.Duration // of one hand-over to Temporal; default 10 s, inside any sender's patience
+	Timeout  time.Duration // of one hand-over to Temporal; default 5 s, inside any sender's patience
 }
 
 // Result says in a word how a request ended; it is the label of a metric.
@@ -88,7 +88,7 @@ func New(o Options) http.Handler {
 		o.MaxCount = 10_000
 	}
 	if o.Timeout == 0 {
-		o.Timeout = 10 * time.Second
+		o.Timeout = 5 * time.Second
 	}
 	return &receiver{
 		Options: o,
