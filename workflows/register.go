@@ -1,0 +1,22 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// Register makes all workflows known to a worker of the queue [names.Workflows].
+func Register(registry worker.WorkflowRegistry) {
+	for name, run := range all {
+		registry.RegisterWorkflowWithOptions(run, workflow.RegisterOptions{Name: name})
+	}
+}
+
+// all has every workflow by its type.
+var all = map[string]any{
+	names.SyncContact:  SyncContact,
+	names.SyncContacts: SyncContacts,
+	names.PollChanges:  PollChanges,
+}
