@@ -75,10 +75,11 @@ func invent(i int, random *rand.Rand) Contact {
 	return c
 }
 
-// phoneOf makes a number of the usual length out of its beginning.
+// phoneOf makes a number out of its beginning: of the usual length for the first ten thousand, and never twice the
+// same.
 func phoneOf(start string, i int) string {
 	const digits = len("+12025550100")
-	return fmt.Sprintf("%s%0*d", start, digits-len(start), i%10_000)
+	return fmt.Sprintf("%s%0*d", start, digits-len(start), i)
 }
 
 // fill gives a person what one knows of good customers.
