@@ -1,6 +1,7 @@
 package ghltest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,9 @@ func (s *Server) patchKnobs(r *http.Request) (any, error) {
 		if faultsIn(patch) {
 			next.Faults = nil // a list is replaced, not written over
 		}
-		if err = json.Unmarshal(patch, &next); err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(patch))
+		decoder.DisallowUnknownFields() // a misspelt knob would do nothing
+		if err = decoder.Decode(&next); err == nil {
 			*k = next
 		}
 	})
