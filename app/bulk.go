@@ -14,8 +14,8 @@ import (
 type bulk struct{ interceptor.WorkerInterceptorBase }
 
 // InterceptActivity is called once for each activity that runs.
-func (bulk) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	return bulkActivity{interceptor.ActivityInboundInterceptorBase{Next: next}}
+func (*bulk) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &bulkActivity{interceptor.ActivityInboundInterceptorBase{Next: next}}
 }
 
 type bulkActivity struct {
@@ -23,6 +23,6 @@ type bulkActivity struct {
 }
 
 // ExecuteActivity runs the activity with the mark in its context.
-func (b bulkActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+func (b *bulkActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	return b.Next.ExecuteActivity(rest.WithBulk(ctx), in)
 }

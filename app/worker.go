@@ -181,7 +181,11 @@ func (w *workerProgram) queues(failed chan<- error) []worker.Worker {
 			OnFatalError:                       fatal,
 		})
 	}
-	all := []worker.Worker{decisions, activitiesOf(names.Live, liveSlots, pollers), activitiesOf(names.Bulk, bulkSlots, bulkPollers, bulk{})}
+	all := []worker.Worker{
+		decisions,
+		activitiesOf(names.Live, liveSlots, pollers),
+		activitiesOf(names.Bulk, bulkSlots, bulkPollers, &bulk{}),
+	}
 	contacts, polls := w.deeds()
 	for _, each := range all {
 		each.RegisterActivity(contacts)
