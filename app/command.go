@@ -95,7 +95,7 @@ func ApproveDeletes(ctx context.Context, config Config, location string) (contac
 
 // Nudge asks for a round of each contact, by location. It returns once Temporal has them all.
 func Nudge(ctx context.Context, temporal client.Client, searchable func() bool, contacts map[string][]string) error {
-	nudger := nudge.New(temporal, nudge.Options{Searchable: searchable})
+	nudger := nudge.New(temporal, nudge.Options{SearchAttributes: searchable})
 	for location, ids := range contacts {
 		hints := make([]names.Hint, len(ids))
 		for i, id := range ids {

@@ -63,7 +63,7 @@ func front(config Config, temporal client.Client, searchable func() bool, metric
 	mux := http.NewServeMux()
 	mux.Handle("/webhooks/ghl", webhook.New(webhook.Options{
 		Keys:    config.GHLWebhookKey.Keys,
-		Nudger:  nudge.New(temporal, nudge.Options{Searchable: searchable}),
+		Nudger:  nudge.New(temporal, nudge.Options{SearchAttributes: searchable}),
 		Serves:  func(location string) bool { return slices.Contains(config.GHLLocations, location) },
 		AppID:   config.GHLAppID,
 		Observe: metrics.Webhook,

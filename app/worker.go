@@ -210,7 +210,7 @@ func (w *workerProgram) deeds() (*activities.Contacts, *activities.Polls) {
 		Gate:    rest.NewGate(w.config.RankrRate.Rate, w.slots),
 		Observe: w.metrics.Requests("rankr"),
 	}))
-	nudger := nudge.New(w.temporal, nudge.Options{Searchable: w.attributes.Known})
+	nudger := nudge.New(w.temporal, nudge.Options{SearchAttributes: w.attributes.Known})
 	contacts := &activities.Contacts{
 		Source:      source,
 		Destination: destination,
