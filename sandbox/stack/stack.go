@@ -30,7 +30,7 @@ const readyTimeout = time.Minute
 type Stack struct {
 	Bin string // directory of the binaries, as make builds them
 	Dir string // working directory of worker and starter: the store's place, and where a .env would be read from
-	Log string // directory of the log files
+	Log string // directory of the log files; empty: everything goes to our standard error
 }
 
 // Settings are environment variables.
@@ -229,10 +229,11 @@ func (s Stack) start(name string, args []string, settings Settings) (*process.Pr
 	if _, err := os.Stat(s.path(name)); err != nil {
 		return nil, fmt.Errorf("%s is not built: run make build first (%w)", name, err)
 	}
-	return process.Start(process.Command{
-		Name: name, Path: s.path(name), Args: args, Env: settings.environment(), Dir: s.Dir,
-		Log: filepath.Join(s.Log, name+".log"),
-	})
+	c := process.Command{Name: name, Path: s.path(name), Args: args, Env: settings.environment(), Dir: s.Dir}
+	if s.Log != "" {
+		c.Log = filepath.Join(s.Log, name+".log")
+	}
+	return process.Start(c)
 }
 
 func (s Stack) path(name string) string { return filepath.Join(s.Bin, name) }

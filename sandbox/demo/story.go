@@ -1,0 +1,526 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+
+	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
+	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// patience is how long a moment may take: far more than it needs, so that a slow machine does not fail it.
+const patience = 90 * time.Second
+
+// story is the play, and how it goes.
+type story struct {
+	*theatre
+	hero   ghltest.Contact
+	told   int
+	failed int
+}
+
+// moment is one scene. It changes something and waits until the fakes hold what they should.
+type moment struct {
+	title string
+	play  func(context.Context) (end, error)
+	most  cost // what it may cost; a moment that costs more has not ended as it should
+}
+
+// end is how a moment ended.
+type end struct {
+	words    string // after the title
+	workflow string // whose run shows it; empty: none
+}
+
+// cost is what a moment took of the systems.
+type cost struct{ calls, writes int }
+
+func (c cost) String() string {
+	return fmt.Sprintf("%s, %s", count(c.calls, "GHL call"), count(c.writes, "Rankr write"))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// play tells every moment, also after one that failed; it returns an error only when going on makes no sense.
+func (s *story) play(ctx context.Context) error {
+	for _, m := range []moment{
+		{"The contacts that GHL already had are found by the first poll", s.firstPoll, cost{contacts + 4, contacts}},
+		{"A contact is created in GHL", s.created, cost{1, 1}},
+		{"She is edited 20 times in a burst", s.burst, cost{2, 2}},
+		{"She is tagged", s.tagged, cost{1, 1}},
+		{"She is renamed while Rankr is down", s.renamedWhileDown, cost{2, 1}},
+		{"She changes without any webhook, and a poll finds it", s.foundByPoll, cost{3, 1}},
+		{"A contact is created whom Rankr already had", s.adopted, cost{1, 2}},
+		{"A contact is created who could be two records in Rankr", s.ambiguous, cost{1, 0}},
+		{"She is deleted in GHL", s.deleted, cost{2, 1}},
+		{"Somebody sends a webhook with a bad signature", s.badSignature, cost{0, 0}},
+		{"In the end", s.allInStep, cost{0, 0}},
+	} {
+		if err := s.tell(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell plays one moment and says in a line how it ended, and in another where to look and what it cost.
+func (s *story) tell(ctx context.Context, m moment) error {
+	before, err := s.spent(ctx)
+	if err != nil {
+		return err
+	}
+	scene, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ended, wrong := m.play(scene)
+	if wrong == nil && ended.workflow != "" {
+		wrong = s.quiet(scene, ended.workflow)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	after, err := s.spent(ctx)
+	if err != nil {
+		return err
+	}
+	took := cost{after.calls - before.calls, after.writes - before.writes}
+	if wrong == nil && (took.calls > m.most.calls || took.writes > m.most.writes) {
+		wrong = fmt.Errorf("it should cost at most %s", m.most)
+	}
+
+	s.told++
+	mark := "✓"
+	if wrong != nil {
+		s.failed++
+		mark, ended.words = "✗", wrong.Error()
+	}
+	fmt.Printf("%s %s: %s.\n", mark, m.title, ended.words)
+	if link := s.link(ctx, ended.workflow); link != "" {
+		fmt.Printf("    %s · %s\n", took, link)
+	} else {
+		fmt.Printf("    %s\n", took)
+	}
+	return nil
+}
+
+// spent is what the systems have been asked so far.
+func (s *story) spent(ctx context.Context) (cost, error) {
+	ghl, err := s.ghl.Stats(ctx)
+	if err != nil {
+		return cost{}, err
+	}
+	rankr, err := s.rankr.Counters(ctx)
+	if err != nil {
+		return cost{}, err
+	}
+	spent := cost{calls: ghl.Calls}
+	for _, writes := range rankr.Effects {
+		spent.writes += writes
+	}
+	return spent, nil
+}
+
+// quiet waits until the workflow's newest run has completed: what it costs is then known.
+func (s *story) quiet(ctx context.Context, workflow string) error {
+	for {
+		run, err := s.temporal.DescribeWorkflowExecution(ctx, workflow, "")
+		switch {
+		case err != nil:
+			return err
+		case run.GetWorkflowExecutionInfo().GetCloseTime() != nil:
+			return s.temporal.GetWorkflow(ctx, workflow, "").Get(ctx, nil)
+		}
+		if err := nap(ctx); err != nil {
+			return fmt.Errorf("%s goes on and on", workflow)
+		}
+	}
+}
+
+// link is where the UI shows the workflow's newest run; empty where there is none, or no UI.
+func (s *story) link(ctx context.Context, workflow string) string {
+	if workflow == "" {
+		return ""
+	}
+	run, err := s.temporal.DescribeWorkflowExecution(ctx, workflow, "")
+	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+		return ""
+	}
+	if s.ui == "" || err != nil {
+		return "workflow " + workflow
+	}
+	return fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", s.ui, url.PathEscape(s.namespace), url.PathEscape(workflow),
+		run.GetWorkflowExecutionInfo().GetExecution().GetRunId())
+}
+
+func (s *story) firstPoll(ctx context.Context) (end, error) {
+	began := time.Now()
+	if err := s.poll(ctx); err != nil {
+		return end{}, err
+	}
+	err := s.until(ctx, func(records []rankrtest.Record) string {
+		if len(records) != contacts {
+			return fmt.Sprintf("Rankr has %d records instead of %d", len(records), contacts)
+		}
+		return ""
+	})
+	return end{
+		fmt.Sprintf("all %d are in Rankr %s later", contacts, since(began)), names.Contacts(s.fakes.Location),
+	}, err
+}
+
+func (s *story) created(ctx context.Context) (end, error) {
+	began := time.Now()
+	var err error
+	s.hero, err = s.ghl.Create(ctx, s.fakes.Location, ghltest.Contact{
+		FirstName: "Mira", LastName: "Holm", Email: "Mira.Holm@example.com", Phone: "+13125550188", Country: "US", Tags: []string{"Lead"},
+	})
+	if err != nil {
+		return end{}, err
+	}
+	err = s.until(ctx, func(records []rankrtest.Record) string {
+		mirror, why := only(records, s.hero.ID)
+		switch {
+		case why != "":
+			return why
+		case mirror.Fields["firstName"] != "Mira" || mirror.Fields["lastName"] != "Holm":
+			return "Rankr has another name"
+		case mirror.Fields["email"] != "mira.holm@example.com":
+			return "Rankr has another e-mail address"
+		case !slices.Equal(mirror.Tags, []string{"lead"}):
+			return "Rankr has other tags"
+		}
+		return ""
+	})
+	return end{"she is in Rankr " + since(began) + " later", s.ofHero()}, err
+}
+
+func (s *story) burst(ctx context.Context) (end, error) {
+	const edits = 20
+	city := ""
+	for i := range edits {
+		city = fmt.Sprintf("Springfield %d", i+1)
+		if _, err := s.ghl.Edit(ctx, s.hero.ID, map[string]any{"city": city}); err != nil {
+			return end{}, err
+		}
+	}
+	if err := s.ghl.Settle(ctx); err != nil {
+		return end{}, err
+	}
+	return end{"Rankr has the last edit, and was written to once the burst was over", s.ofHero()}, s.untilField(ctx, "city", city)
+}
+
+func (s *story) tagged(ctx context.Context) (end, error) {
+	if _, err := s.ghl.Tag(ctx, s.hero.ID, "VIP"); err != nil {
+		return end{}, err
+	}
+	err := s.until(ctx, func(records []rankrtest.Record) string {
+		mirror, why := only(records, s.hero.ID)
+		if why == "" && (!slices.Contains(mirror.Tags, "vip") || !slices.Contains(mirror.Tags, "lead")) {
+			why = fmt.Sprintf("her tags in Rankr are %q", mirror.Tags)
+		}
+		return why
+	})
+	return end{"Rankr has the tag, added to those that were there", s.ofHero()}, err
+}
+
+func (s *story) renamedWhileDown(ctx context.Context) (end, error) {
+	if err := s.rankr.Set(ctx, func(k *rankrtest.Knobs) { k.Down = true }); err != nil {
+		return end{}, err
+	}
+	if _, err := s.ghl.Edit(ctx, s.hero.ID, map[string]any{"lastName": "Holm-Okafor"}); err != nil {
+		return end{}, err
+	}
+	refused := func() (int, error) {
+		counters, err := s.rankr.Counters(ctx)
+		return counters.Statuses[http.StatusServiceUnavailable], err
+	}
+	began := time.Now()
+	err := eventually(ctx, func() (string, error) {
+		n, err := refused()
+		if n < 2 {
+			return "nobody asked Rankr twice while it was down", err
+		}
+		return "", err
+	})
+	n, _ := refused()
+	down := time.Since(began)
+	if heal := s.rankr.Set(ctx, func(k *rankrtest.Knobs) { k.Down = false }); err != nil || heal != nil {
+		return end{}, errors.Join(err, heal)
+	}
+	words := fmt.Sprintf("Rankr refused %d times in %s; once it was back, it got her new name", n, down.Round(100*time.Millisecond))
+	return end{words, s.ofHero()}, s.untilField(ctx, "lastName", "Holm-Okafor")
+}
+
+func (s *story) foundByPoll(ctx context.Context) (end, error) {
+	if _, err := s.ghl.Quietly().Edit(ctx, s.hero.ID, map[string]any{"phone": "+13125550199"}); err != nil {
+		return end{}, err
+	}
+	mirrors, err := s.rankr.Mirrors(ctx, s.hero.ID)
+	if err != nil {
+		return end{}, err
+	}
+	if _, why := only(mirrors, s.hero.ID); why != "" {
+		return end{}, errors.New(why)
+	}
+	if mirrors[0].Fields["phone"] == "+13125550199" {
+		return end{}, errors.New("Rankr had her new number before anybody looked")
+	}
+	began := time.Now()
+	if err := s.poll(ctx); err != nil {
+		return end{}, err
+	}
+	err = s.untilField(ctx, "phone", "+13125550199")
+	return end{"Rankr has her new number " + since(began) + " after the poll began", s.ofHero()}, err
+}
+
+func (s *story) adopted(ctx context.Context) (end, error) {
+	had, err := s.rankr.Add(ctx, rankrtest.Record{
+		Fields: map[string]any{"email": "noor.aziz@example.com", "firstName": "N.", "website": "https://noor.example"}, Tags: []string{"ours"},
+	})
+	if err != nil {
+		return end{}, err
+	}
+	contact, err := s.ghl.Create(ctx, s.fakes.Location, ghltest.Contact{
+		FirstName: "Noor", LastName: "Aziz", Email: "noor.aziz@example.com", Tags: []string{"customer"},
+	})
+	if err != nil {
+		return end{}, err
+	}
+	err = s.until(ctx, func(records []rankrtest.Record) string {
+		mirror, why := only(records, contact.ID)
+		switch {
+		case why != "":
+			return why
+		case mirror.ID != had.ID:
+			return "Rankr has a second record for her"
+		case mirror.Fields["firstName"] != "Noor" || !slices.Contains(mirror.Tags, "customer"):
+			return "the record was not brought into step"
+		case mirror.Fields["website"] != "https://noor.example" || !slices.Contains(mirror.Tags, "ours"):
+			return "something that only Rankr had was wiped"
+		}
+		return ""
+	})
+	return end{"that record is linked and filled; what only Rankr had stays", names.Contact(s.fakes.Location, contact.ID)}, err
+}
+
+func (s *story) ambiguous(ctx context.Context) (end, error) {
+	const email = "sam.two@example.com"
+	for range 2 {
+		if _, err := s.rankr.Add(ctx, rankrtest.Record{Fields: map[string]any{"email": email}}); err != nil {
+			return end{}, err
+		}
+	}
+	contact, err := s.ghl.Create(ctx, s.fakes.Location, ghltest.Contact{FirstName: "Sam", LastName: "Two", Email: email})
+	if err != nil {
+		return end{}, err
+	}
+	var problem struct {
+		Contact string
+		Code    crm.Code
+		Remedy  string
+	}
+	err = eventually(ctx, func() (string, error) {
+		listed, err := s.stack.Run(ctx, s.settings, "starter", "problems", "--output", "jsonl")
+		if err != nil {
+			return "", err
+		}
+		for line := range bytes.Lines([]byte(listed.Stdout)) {
+			if json.Unmarshal(line, &problem) == nil && problem.Contact == contact.ID {
+				return "", nil
+			}
+		}
+		return "starter problems does not list the contact", nil
+	})
+	if err == nil && problem.Code != crm.Ambiguous {
+		err = fmt.Errorf("the problem is %s", problem.Code)
+	}
+	if err == nil {
+		err = s.until(ctx, func(records []rankrtest.Record) string {
+			touched := slices.ContainsFunc(records, func(r rankrtest.Record) bool { return r.ExternalID == contact.ID })
+			if touched {
+				return "one of the two was picked"
+			}
+			return ""
+		})
+	}
+	words := fmt.Sprintf("neither is touched; starter problems says: %s", problem.Remedy)
+	return end{words, names.Contact(s.fakes.Location, contact.ID)}, err
+}
+
+func (s *story) deleted(ctx context.Context) (end, error) {
+	if err := s.ghl.Delete(ctx, s.hero.ID); err != nil {
+		return end{}, err
+	}
+	err := s.until(ctx, func(records []rankrtest.Record) string {
+		if slices.ContainsFunc(records, func(r rankrtest.Record) bool { return r.ExternalID == s.hero.ID }) {
+			return "Rankr still has her"
+		}
+		return ""
+	})
+	return end{"the record that we made in Rankr is gone, once GHL showed that the location is well", s.ofHero()}, err
+}
+
+func (s *story) badSignature(ctx context.Context) (end, error) {
+	all, err := s.ghl.Contacts(ctx, s.fakes.Location)
+	if err != nil {
+		return end{}, err
+	}
+	event, err := s.ghl.Event(ctx, ghltest.ContactUpdate, all[0].ID)
+	if err != nil {
+		return end{}, err
+	}
+	event.Body = bytes.Replace(event.Body, []byte(ghltest.ContactUpdate), []byte(ghltest.ContactDelete), 1)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.starter.HTTP+"/webhooks/ghl", bytes.NewReader(event.Body))
+	if err != nil {
+		return end{}, err
+	}
+	request.Header.Set(ghltest.SignatureHeader, event.Signature)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return end{}, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusUnauthorized {
+		return end{}, fmt.Errorf("it was answered with %s", answer.Status)
+	}
+	return end{words: "it is refused with " + answer.Status + ", and nobody is asked anything"}, nil
+}
+
+// allInStep looks at everything once more: every contact has one record, and the systems' limits held.
+func (s *story) allInStep(ctx context.Context) (end, error) {
+	all, err := s.ghl.Contacts(ctx, s.fakes.Location)
+	if err != nil {
+		return end{}, err
+	}
+	records, err := s.rankr.All(ctx)
+	if err != nil {
+		return end{}, err
+	}
+	linked := 0
+	for _, contact := range all {
+		if contact.LastName == "Two" { // the ambiguous one waits for a person
+			continue
+		}
+		mirror, why := only(records, contact.ID)
+		if first, _ := mirror.Fields["firstName"].(string); why == "" && first != contact.FirstName {
+			why = "the two names differ"
+		}
+		if why != "" {
+			return end{}, fmt.Errorf("contact %s: %s", contact.ID, why)
+		}
+		linked++
+	}
+	stats, err := s.ghl.Stats(ctx)
+	if err != nil {
+		return end{}, err
+	}
+	counters, err := s.rankr.Counters(ctx)
+	switch {
+	case err != nil:
+		return end{}, err
+	case stats.Violations > 0 || counters.Statuses[http.StatusTooManyRequests] > 0:
+		return end{}, errors.New("a rate limit was exceeded")
+	case len(stats.Unknown) > 0 || counters.Operations["unknown"] > 0:
+		return end{}, fmt.Errorf("calls were made that the systems don't know: %q", stats.Unknown)
+	}
+	return end{words: fmt.Sprintf("%d contacts are in step, 1 waits for a person, and no rate limit was touched", linked)}, nil
+}
+
+func (s *story) ofHero() string { return names.Contact(s.fakes.Location, s.hero.ID) }
+
+// poll asks for a poll as a person would.
+func (s *story) poll(ctx context.Context) error {
+	return eventually(ctx, func() (string, error) {
+		result, err := s.stack.Run(ctx, s.settings, "starter", "poll", "now")
+		if err == nil && result.Code != 0 { // the worker makes the schedule soon after its start
+			return "starter poll now: " + result.Stderr, nil
+		}
+		return "", err
+	})
+}
+
+func (s *story) untilField(ctx context.Context, field, value string) error {
+	return s.until(ctx, func(records []rankrtest.Record) string {
+		mirror, why := only(records, s.hero.ID)
+		if why == "" && mirror.Fields[field] != value {
+			why = fmt.Sprintf("her %s in Rankr is %q", field, mirror.Fields[field])
+		}
+		return why
+	})
+}
+
+// until waits until a look at all of Rankr's records finds nothing wrong.
+func (s *story) until(ctx context.Context, wrong func([]rankrtest.Record) string) error {
+	return eventually(ctx, func() (string, error) {
+		records, err := s.rankr.All(ctx)
+		if err != nil {
+			return "", err
+		}
+		return wrong(records), nil
+	})
+}
+
+// only returns the one record that carries the external id.
+func only(records []rankrtest.Record, externalID string) (rankrtest.Record, string) {
+	var found []rankrtest.Record
+	for _, record := range records {
+		if record.ExternalID == externalID {
+			found = append(found, record)
+		}
+	}
+	if len(found) != 1 {
+		return rankrtest.Record{}, fmt.Sprintf("Rankr has %d records for the contact", len(found))
+	}
+	return found[0], ""
+}
+
+// eventually looks again until nothing is wrong; when time is up, its error is what was wrong last.
+func eventually(ctx context.Context, look func() (wrong string, err error)) error {
+	for {
+		wrong, err := look()
+		if err == nil && wrong == "" {
+			return nil
+		}
+		if ctx.Err() != nil || nap(ctx) != nil {
+			if wrong != "" {
+				return errors.New(wrong)
+			}
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func nap(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(20 * time.Millisecond):
+		return nil
+	}
+}
+
+func since(began time.Time) string {
+	if d := time.Since(began); d < time.Second {
+		return d.Round(time.Millisecond).String()
+	} else {
+		return d.Round(100 * time.Millisecond).String()
+	}
+}
