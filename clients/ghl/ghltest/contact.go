@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Contact is one contact as GHL keeps it. What GHL shows of it is another matter: each endpoint has a shape of its
-// own, see [Contact.read], [Contact.created], [Contact.found] and [Contact.told].
+// Contact is one contact as GHL keeps it. What GHL shows of it is another matter: reads, creates, searches and
+// webhooks each have a shape of their own.
 type Contact struct {
 	ID       string `json:"id"`
 	Location string `json:"locationId"`

@@ -186,6 +186,8 @@ func TestSeedingIsDeterministicAndVaried(t *testing.T) {
 	assert.Equal(t, ids, two.Seed(home, 40))
 	assert.Equal(t, one.Contacts(home), two.Contacts(home))
 	assert.NotEqual(t, ids, two.Seed("elsewhere", 40))
+	assert.Equal(t, ids, one.Seed(home, 40), "seeding again changes nothing")
+	assert.Panics(t, func() { one.Create(home, ghltest.Contact{ID: ids[0]}) })
 
 	var noEmail, noPhone, tagged, custom int
 	emails := map[string]bool{}

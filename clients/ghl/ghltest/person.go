@@ -12,8 +12,8 @@ type Person struct {
 // Quietly returns a person whose changes no webhook tells of: only a poll can find them.
 func (s *Server) Quietly() Person { return Person{s, true} }
 
-// Create makes a contact in a location, which is made as well if need be. Without an ID it gets one. It returns
-// the contact as saved.
+// Create makes a contact in a location, which is made as well if need be, and returns it as saved. Without an ID it
+// gets one; an ID that is taken is a mistake of the test, and panics.
 func (s *Server) Create(location string, c Contact) Contact {
 	return Person{s, false}.Create(location, c)
 }
@@ -66,6 +66,9 @@ func (p Person) Create(location string, c Contact) Contact {
 	c = c.clone()
 	if c.ID == "" {
 		c.ID = newID()
+	}
+	if _, taken := p.server.Contact(c.ID); taken {
+		panic("ghltest: there is a contact with the id " + c.ID)
 	}
 	if c.Type == "" {
 		c.Type = "lead"
