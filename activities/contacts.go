@@ -191,7 +191,7 @@ func (p *page) finish(beating context.Context, hint names.Hint, result crm.Resul
 	defer p.mu.Unlock()
 	if result.Wait > 0 {
 		if result.Outcome != crm.Waiting {
-			hint = names.Hint{Contact: hint.Contact} // done; the second look must read again
+			hint = names.Hint{Contact: hint.Contact, Confirm: true} // this change is done
 		}
 		p.progress.Answer.Waiting = append(p.progress.Answer.Waiting, names.Reference{Hint: hint, NotBefore: time.Now().Add(result.Wait)})
 	}

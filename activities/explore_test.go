@@ -178,6 +178,7 @@ type run struct {
 	done     map[string]int  // edits of a contact that happened
 	covered  map[string]int  // … and those that a round, begun after them, has brought into step
 	again    map[string]bool // contacts for which somebody will run another round
+	confirm  map[string]bool // … that has nothing to do but to confirm
 	failed   map[string]bool // … as a second attempt
 	path     []int
 	log      []string
@@ -223,7 +224,7 @@ func newRun(e *explorer) *run {
 	r := &run{
 		explorer: e, ghl: maps.Clone(e.scenario.ghl), edited: map[string]time.Time{}, edits: e.scenario.edits,
 		records: map[string]crm.Contact{}, answered: map[string]string{}, everGone: map[string]bool{},
-		again: map[string]bool{}, failed: map[string]bool{}, done: map[string]int{}, covered: map[string]int{},
+		again: map[string]bool{}, confirm: map[string]bool{}, failed: map[string]bool{}, done: map[string]int{}, covered: map[string]int{},
 	}
 	for _, table := range []string{"links", "problems", "deletes", "parked"} {
 		_, err := e.raw.Exec("DELETE FROM " + table)
@@ -265,9 +266,13 @@ func (r *run) start(name, contact string, retry bool, hint names.Hint) {
 		a.observed += fmt.Sprint("→", result, err)
 		if err != nil {
 			r.again[contact], r.failed[contact] = true, true
-		} else if result.Wait > 0 {
+			return
+		}
+		if result.Wait > 0 {
 			r.again[contact] = true
-		} else {
+			r.confirm[contact] = result.Outcome != crm.Waiting
+		}
+		if result.Outcome != crm.Waiting && !hint.Confirm {
 			r.covered[contact] = max(r.covered[contact], a.since)
 		}
 	}()
@@ -507,10 +512,11 @@ func (r *run) nextMending(mended *int) bool {
 		r.log = append(r.log, "time passes")
 		hint := names.Hint{At: r.edited[contact]}
 		if again {
-			hint = names.Hint{}
+			hint = names.Hint{Confirm: r.confirm[contact] && !failed && r.covered[contact] >= r.done[contact]}
 			r.pass(lease + time.Second)
 		}
 		delete(r.again, contact)
+		delete(r.confirm, contact)
 		delete(r.failed, contact)
 		r.faulted, r.pauses = true, 2 // the system is mended
 		r.start(fmt.Sprint("mended ", *mended), contact, failed, hint)
@@ -609,7 +615,7 @@ func (r *run) key() uint64 {
 			fmt.Fprint(h, *v.(*any), "|")
 		}
 	}
-	fmt.Fprint(h, r.ghl, r.records, r.answered, r.clock.Unix(), r.faulted, r.pauses, len(r.edits), r.edited, r.done, r.covered, r.again, r.failed)
+	fmt.Fprint(h, r.ghl, r.records, r.answered, r.clock.Unix(), r.faulted, r.pauses, len(r.edits), r.edited, r.done, r.covered, r.again, r.confirm, r.failed)
 	for _, g := range r.ghosts {
 		fmt.Fprint(h, g.what, g.by)
 	}

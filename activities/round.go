@@ -62,6 +62,10 @@ func (r *round) once(ctx context.Context) (crm.Result, error) {
 			return r.failed(ctx, was, time.Time{}, err)
 		}
 	}
+	if next := r.finished(was, seen, time.Time{}); r.hint.Confirm && next.Sure() && r.asWritten(was, seen) {
+		next.Problem, next.LastRead = was.Problem, was.LastRead // nothing was read in GHL
+		return r.advance(ctx, was, next, crm.Result{Outcome: crm.Unchanged, RankrID: was.RankrID})
+	}
 	got, at, err := r.Source.Contact(ctx, r.ref)
 	if hasCode(err, crm.GHLNotFound) {
 		return r.gone(ctx, was, seen, at)
@@ -141,6 +145,29 @@ func (r *round) look(ctx context.Context, was crm.Link) (sight, error) {
 		}
 	}
 	return sight{looked: true}, nil
+}
+
+// asWritten tells whether Rankr holds what the last finished round left there, and nothing that a write since then may
+// have added: then a confirmation needs no read of GHL.
+func (r *round) asWritten(was crm.Link, seen sight) bool {
+	if seen.record == nil || seen.record.ID != was.RankrID || was.Deleted {
+		return false
+	}
+	have := *seen.record
+	for _, name := range was.Intent.Fields {
+		if _, there := have.Fields[name]; there && was.Fields[name] == "" {
+			return false
+		}
+	}
+	prints := r.Prints.Fields(have.Fields)
+	for name, print := range was.Fields {
+		if prints[name] != print {
+			return false
+		}
+	}
+	missing := crm.Without(was.Tags, have.Tags)
+	perhaps := crm.Without(was.Intent.Tags, was.Tags) // a write may have added them, and GHL does not have them
+	return have.ExternalID == was.Contact && len(missing) == 0 && len(crm.Without(perhaps, have.Tags)) == len(perhaps)
 }
 
 // mapped brings GHL's contact into the form of the contract; the location is read only where a phone number can't be

@@ -44,8 +44,8 @@ func PlanByLink(link Link, want Contact, prints Fingerprints) Plan {
 		}
 	}
 	slices.Sort(plan.Patch.Clear)
-	plan.AddTags = without(want.Tags, link.Tags)
-	plan.RemoveTags = without(link.Tags, want.Tags)
+	plan.AddTags = Without(want.Tags, link.Tags)
+	plan.RemoveTags = Without(link.Tags, want.Tags)
 	return plan
 }
 
@@ -68,8 +68,8 @@ func PlanByRecord(link Link, want, have Contact) Plan {
 	if have.ExternalID != link.Contact {
 		plan.Patch.ExternalID = &link.Contact
 	}
-	plan.AddTags = without(want.Tags, have.Tags)
-	plan.RemoveTags = without(both(ourTags(link), have.Tags), want.Tags)
+	plan.AddTags = Without(want.Tags, have.Tags)
+	plan.RemoveTags = Without(both(ourTags(link), have.Tags), want.Tags)
 	return plan
 }
 
@@ -124,8 +124,8 @@ func (c Contact) Keys(ref Ref) Keys {
 	return Keys{ExternalID: ref.Contact, Email: email, Phone: number}
 }
 
-// without returns a less what is in b; both returns what is in a and in b. Both lists are sorted.
-func without(a, b []string) []string {
+// Without returns a less what is in b. Both lists are sorted, as [FoldTags] leaves them.
+func Without(a, b []string) []string {
 	var left []string
 	for _, s := range a {
 		if _, found := slices.BinarySearch(b, s); !found {
@@ -135,4 +135,5 @@ func without(a, b []string) []string {
 	return left
 }
 
-func both(a, b []string) []string { return without(a, without(a, b)) }
+// both returns what is in a and in b.
+func both(a, b []string) []string { return Without(a, Without(a, b)) }

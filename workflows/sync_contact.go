@@ -84,9 +84,13 @@ func newContactSync(ctx workflow.Context, input names.ContactInput) *contactSync
 	}
 	if carried := input.Carried; carried != nil {
 		s.pending, s.failures, s.rounds, s.next = carried.Hint, carried.Failures, carried.Rounds, carried.NotBefore
-		s.state = names.StateWaiting
-		if s.failures > 0 {
+		switch {
+		case s.failures > 0:
 			s.state = names.StateRetrying
+		case s.pending != nil && s.pending.Confirm:
+			s.state = names.StateConfirming
+		default:
+			s.state = names.StateWaiting
 		}
 	}
 	attributes := workflow.GetTypedSearchAttributes(ctx)
@@ -185,8 +189,8 @@ func (s *contactSync) take() names.Hint {
 	if s.pending != nil {
 		hint = *s.pending
 	}
-	if s.wanted > s.rounds {
-		hint.At = time.Time{}
+	if s.asked() {
+		hint = names.Hint{Received: hint.Received}
 	}
 	s.pending = nil
 	return hint
@@ -201,6 +205,7 @@ func (s *contactSync) ended(ctx workflow.Context, answer activities.Answer) {
 		s.state = names.StateWaiting
 	case answer.Wait > 0:
 		s.state = names.StateConfirming
+		s.put(names.Hint{Confirm: true})
 	default:
 		s.state = names.StateFinished
 		return

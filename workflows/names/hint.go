@@ -10,19 +10,27 @@ import (
 
 // Hint says that a contact may have changed. It is never data: the record is read again.
 //
-// A storm writes tens of thousands of hints into one history, so a hint travels as a short text: "C", "C@at" or
-// "C@at@received" with times in milliseconds since 1970, 0 for none. People may also write {"contact":"C","at":"…"}.
+// A storm writes tens of thousands of hints into one history, so a hint travels as a short text: "C", "C@at",
+// "C@at@received" or "C@?" (a confirmation), with times in milliseconds since 1970, 0 for none. People may also write {"contact":"C","at":"…"}.
 type Hint struct {
 	Contact string `json:"contact,omitempty"`
 	// At is when the vendor says it happened. Zero: unknown, so the contact is always read.
 	At time.Time `json:"at,omitzero"`
 	// Received is when we heard of it, by our own clock: only for measuring how long a change takes.
 	Received time.Time `json:"received,omitzero"`
+	// Confirm says that nothing changed: a round asked for another look at Rankr, after a write whose answer never came.
+	Confirm bool `json:"confirm,omitempty"`
 }
 
 // Merge makes one hint of two for the same contact: the newer At wins, and none at all wins over any, for then the
-// contact must be read. The older Received wins: it has waited longest.
+// contact must be read. The older Received wins: it has waited longest. A change wins over a mere confirmation.
 func (h Hint) Merge(other Hint) Hint {
+	switch {
+	case h.Confirm && !other.Confirm:
+		return other
+	case other.Confirm:
+		return h
+	}
 	if h.Received.IsZero() || !other.Received.IsZero() && other.Received.Before(h.Received) {
 		h.Received = other.Received
 	}
@@ -38,6 +46,9 @@ func (h Hint) Merge(other Hint) Hint {
 // MarshalJSON writes the short text.
 func (h Hint) MarshalJSON() ([]byte, error) {
 	text := h.Contact
+	if h.Confirm {
+		return json.Marshal(text + confirm)
+	}
 	if !h.At.IsZero() || !h.Received.IsZero() {
 		text += "@" + stamp(h.At)
 	}
@@ -59,6 +70,10 @@ func (h *Hint) UnmarshalJSON(data []byte) error {
 	}
 	// What is no time belongs to an id that nobody will find: an error here would take the signal's other hints along,
 	// and cutting it off could name another contact.
+	if contact, ok := strings.CutSuffix(text, confirm); ok {
+		*h = Hint{Contact: contact, Confirm: true}
+		return nil
+	}
 	*h = Hint{Contact: text}
 	contact, times, found := strings.Cut(text, "@")
 	if !found {
@@ -72,6 +87,9 @@ func (h *Hint) UnmarshalJSON(data []byte) error {
 	}
 	return nil
 }
+
+// confirm ends the text of a hint that is a confirmation.
+const confirm = "@?"
 
 func stamp(t time.Time) string {
 	if t.IsZero() {

@@ -20,6 +20,7 @@ func TestHintsTravelAsShortTextsAndComeBack(t *testing.T) {
 		`"@1767268800250"`:     {At: noon},
 		`"a@b"`:                {Contact: "a@b"},
 		`"a@b@0"`:              {Contact: "a@b@0"},
+		`"C@?"`:                {Contact: "C", Confirm: true},
 		`"C@0@1767268800250"`:  {Contact: "C", Received: noon},
 		`"\u003cscript\u003e"`: {Contact: "<script>"},
 	} {
@@ -64,6 +65,13 @@ func TestTheNewerHintWinsAndOneWithoutATimeWinsOverAll(t *testing.T) {
 	assert.Equal(t, newer, newer.Merge(older))
 	assert.Equal(t, untimed, newer.Merge(untimed))
 	assert.Equal(t, untimed, untimed.Merge(newer))
+}
+
+func TestAChangeWinsOverAConfirmation(t *testing.T) {
+	change, confirmation := Hint{Contact: "C", At: noon}, Hint{Contact: "C", Confirm: true}
+	assert.Equal(t, change, change.Merge(confirmation))
+	assert.Equal(t, change, confirmation.Merge(change))
+	assert.Equal(t, confirmation, confirmation.Merge(confirmation))
 }
 
 func TestTheOldestReceiptIsKept(t *testing.T) {
