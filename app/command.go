@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"iter"
 	"errors"
 	"log/slog"
 	"os"
@@ -91,6 +92,18 @@ func ApproveDeletes(ctx context.Context, config Config, location string) (contac
 		return err
 	})
 	return contacts, err
+}
+
+// Unpark lets the given locations run again, as a poll that succeeds does: a person says that what parked them is mended.
+func Unpark(ctx context.Context, config Config, locations iter.Seq[string]) error {
+	return withStore(ctx, config, func(memory *store.Store) error {
+		for location := range locations {
+			if err := memory.Unpark(ctx, location); err != nil {
+				return err
+			}
+		}
+		return memory.Unpark(ctx, crm.Everywhere)
+	})
 }
 
 // Nudge asks for a round of each contact, by location. It returns once Temporal has them all.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -101,6 +102,9 @@ func (c *cli) retry(command *cobra.Command, config app.Config, records []crm.Pro
 	contacts := map[string][]string{}
 	for _, r := range records {
 		contacts[r.Location] = append(contacts[r.Location], r.Contact)
+	}
+	if err := app.Unpark(command.Context(), config, maps.Keys(contacts)); err != nil {
+		return storeError(err)
 	}
 	return c.handOver(command, config, contacts)
 }
