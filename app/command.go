@@ -4,8 +4,8 @@ package app
 
 import (
 	"context"
-	"iter"
 	"errors"
+	"iter"
 	"log/slog"
 	"os"
 	"strings"
