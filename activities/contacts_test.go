@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
 	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/store"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
@@ -505,4 +507,46 @@ func TestNoPersonalValueLeavesWithAnError(t *testing.T) {
 		assert.NotContains(t, err.Error(), "41446681800")
 		assert.NotContains(t, err.Error(), "127.0.0.1")
 	}
+}
+
+func TestAStoreThatWasDeletedIsFilledAgainWithoutADuplicate(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, jane)
+	first := w.good("jane")
+	fresh, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "fresh.db"), store.WithClock(w.clock))
+	require.NoError(t, err)
+	defer fresh.Close()
+	w.contacts.Links, w.contacts.Prints, w.contacts.StoreID = fresh, fresh.Fingerprinter(), fresh.ID()
+	w.edit("jane", func(c *ghltest.Contact) { c.City = "Bern" })
+	result := w.good("jane")
+	assert.Equal(t, crm.Adopted, result.Outcome)
+	assert.Equal(t, first.RankrID, result.RankrID)
+	assert.Equal(t, []string{"city"}, result.Fields)
+	assert.Len(t, w.rankr.All(), 1)
+
+	require.NoError(t, w.ghl.Delete("jane"))
+	assert.Equal(t, crm.Unlinked, w.good("jane").Outcome, "that we made it is not known any more")
+}
+
+func TestAStoreRestoredFromBeforeAnEditAndItsUndoingEndsInStep(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, ghltest.Contact{ID: "jane", Email: "jane@example.com", City: "A"})
+	w.good("jane")
+	backup := w.link("jane")
+	w.edit("jane", func(c *ghltest.Contact) { c.City = "B" })
+	w.good("jane")
+	now := w.link("jane")
+	require.NoError(t, w.store.Advance(t.Context(), now, backup)) // yesterday's row
+	w.edit("jane", func(c *ghltest.Contact) { c.City = "A" })
+	_, err := w.poll(activities.Tick{Scheduled: true, Last: 5})
+	require.NoError(t, err)
+	assert.Equal(t, crm.Updated, w.good("jane").Outcome)
+	record, _ := w.rankr.Mirror("jane")
+	assert.Equal(t, "A", record.Fields["city"])
+}
+
+func (w *world) link(contact string) crm.Link {
+	link, err := w.store.Link(w.t.Context(), crm.Ref{Location: loc, Contact: contact})
+	require.NoError(w.t, err)
+	return link
 }
