@@ -11,7 +11,9 @@ import (
 )
 
 // bulk marks every call of the activities it intercepts as bulk. The activities themselves know no HTTP.
-type bulk struct{ interceptor.WorkerInterceptorBase }
+type bulk struct {
+	interceptor.WorkerInterceptorBase
+}
 
 // InterceptActivity is called once for each activity that runs.
 func (*bulk) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {

@@ -109,6 +109,7 @@ func Unpark(ctx context.Context, config Config, locations iter.Seq[string]) erro
 // Nudge asks for a round of each contact, by location. It returns once Temporal has them all.
 func Nudge(ctx context.Context, temporal client.Client, searchable func() bool, contacts map[string][]string) error {
 	nudger := nudge.New(temporal, nudge.Options{SearchAttributes: searchable})
+	defer closeNudger(nudger, slog.New(slog.DiscardHandler))
 	for location, ids := range contacts {
 		hints := make([]names.Hint, len(ids))
 		for i, id := range ids {

@@ -64,7 +64,7 @@ func (c Contacts) options(ref crm.Ref) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:            names.Contact(ref.Location, ref.Contact),
 		TaskQueue:     names.Workflows,
-		StaticSummary: "Bring GHL contact " + ref.Contact + " of location " + ref.Location + " into step in Rankr",
+		StaticSummary: "Bring GHL contact `" + ref.Contact + "` of location `" + ref.Location + "` into step in Rankr",
 		Priority:      temporal.Priority{PriorityKey: names.PriorityOperations, FairnessKey: ref.Location},
 	}
 	if c.Searchable() {

@@ -36,7 +36,7 @@ type Metrics struct {
 	webhooks metric.Int64Counter
 }
 
-// latencies are the bounds of the latency histogram in seconds: from a change that comes alone to one that waits for
+// latencies are the bounds of the latency histograms in seconds: from a change that comes alone to one that waits for
 // an outage to end.
 var latencies = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}
 
@@ -48,7 +48,10 @@ func NewMetrics(locations bool) (*Metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	m.meter = sdk.NewMeterProvider(sdk.WithReader(reader)).Meter("rankrsync")
+	// The SDK's timers are in seconds, for which OpenTelemetry's usual bounds (5 to 10,000) are of no use.
+	timers := sdk.NewView(sdk.Instrument{Name: "temporal_*", Kind: sdk.InstrumentKindHistogram},
+		sdk.Stream{Aggregation: sdk.AggregationExplicitBucketHistogram{Boundaries: latencies}})
+	m.meter = sdk.NewMeterProvider(sdk.WithReader(reader), sdk.WithView(timers)).Meter("rankrsync")
 	if m.changes, err = m.meter.Int64Counter("rankrsync_changes", metric.WithDescription("Rounds that ended, by outcome.")); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}

@@ -85,7 +85,7 @@ func (p Polls) schedule(location string, interval time.Duration) (client.Schedul
 		Workflow:      names.PollChanges,
 		Args:          []any{names.LocationInput{Location: location}},
 		TaskQueue:     names.Workflows,
-		StaticSummary: "Look for changes in GHL location " + location + " that no webhook told of",
+		StaticSummary: "Look for changes in GHL location `" + location + "` that no webhook told of",
 		Priority:      temporal.Priority{PriorityKey: names.PriorityPolling, FairnessKey: location},
 	}
 	if p.Searchable() {

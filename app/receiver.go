@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rankrsync/rankrsync/starter/webhook"
@@ -33,7 +32,9 @@ func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.
 	attributes := &SearchAttributes{}
 	go attributes.watch(ctx, temporal, options.Namespace, log)
 
-	public, err := Listen("HTTP_ADDR", config.HTTPAddr, NewServer(front(config, temporal, attributes.Known, metrics, log), log))
+	nudger := nudge.New(temporal, nudge.Options{SearchAttributes: attributes.Known})
+	defer closeNudger(nudger, log)
+	public, err := Listen("HTTP_ADDR", config.HTTPAddr, NewServer(front(config, nudger, metrics, log), log))
 	if err != nil {
 		return err
 	}
@@ -59,11 +60,11 @@ func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.
 }
 
 // front is the public side.
-func front(config Config, temporal client.Client, searchable func() bool, metrics *Metrics, log *slog.Logger) http.Handler {
+func front(config Config, nudger webhook.Nudger, metrics *Metrics, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/webhooks/ghl", webhook.New(webhook.Options{
 		Keys:    config.GHLWebhookKey.Keys,
-		Nudger:  nudge.New(temporal, nudge.Options{SearchAttributes: searchable}),
+		Nudger:  nudger,
 		Serves:  func(location string) bool { return slices.Contains(config.GHLLocations, location) },
 		AppID:   config.GHLAppID,
 		Observe: metrics.Webhook,
@@ -71,4 +72,13 @@ func front(config Config, temporal client.Client, searchable func() bool, metric
 	}))
 	mux.HandleFunc("GET /healthz", Healthy)
 	return mux
+}
+
+// closeNudger gives the hand-overs under way a moment to end. Whoever waits for one has been answered already.
+func closeNudger(nudger *nudge.Nudger, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := nudger.Close(ctx); err != nil {
+		log.Warn("some hints were not handed over to Temporal; the poll finds their changes", "system", "temporal")
+	}
 }

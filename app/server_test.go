@@ -57,8 +57,9 @@ func TestMetricsHaveTheNamesOthersRelyOn(t *testing.T) {
 		`temporal_request`,
 		`go_goroutines`,
 	} {
-		assert.Contains(t, text, line)
+		assert.True(t, strings.Contains(text, line), line)
 	}
+	assert.Regexp(t, `temporal_request_latency_seconds_bucket\{[^}]*le="0.005"\}`, text)
 }
 
 func TestTheLocationCanBeLeftOutOfTheMetrics(t *testing.T) {

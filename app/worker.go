@@ -69,6 +69,8 @@ func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer w.temporal.Close()
+	w.nudger = nudge.New(w.temporal, nudge.Options{SearchAttributes: w.attributes.Known})
+	defer closeNudger(w.nudger, log)
 
 	// The ops server outlives ctx: while the worker drains, it tells that it is not ready.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
@@ -92,6 +94,7 @@ type workerProgram struct {
 	temporal   client.Client
 	options    client.Options
 	attributes *SearchAttributes
+	nudger     *nudge.Nudger
 	running    atomic.Bool // all queues are served
 }
 
@@ -210,12 +213,11 @@ func (w *workerProgram) deeds() (*activities.Contacts, *activities.Polls) {
 		Gate:    rest.NewGate(w.config.RankrRate.Rate, w.slots),
 		Observe: w.metrics.Requests("rankr"),
 	}))
-	nudger := nudge.New(w.temporal, nudge.Options{SearchAttributes: w.attributes.Known})
 	contacts := &activities.Contacts{
 		Source:      source,
 		Destination: destination,
 		Links:       w.records,
-		Nudge:       nudger,
+		Nudge:       w.nudger,
 		Prints:      w.records.Fingerprinter(),
 		StoreID:     w.records.ID(),
 		Quiet:       w.config.QuietPeriod.Duration(),
@@ -225,7 +227,7 @@ func (w *workerProgram) deeds() (*activities.Contacts, *activities.Polls) {
 		Observe:     w.metrics.Change,
 	}
 	polls := &activities.Polls{
-		Source: source, Destination: destination, Ticks: w.records, Nudge: nudger, Since: w.config.PollSince.start(),
+		Source: source, Destination: destination, Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
 	}
 	return contacts, polls
 }

@@ -16,9 +16,11 @@ import (
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/workflows/names"
+	"github.com/rankrsync/rankrsync/workflows/nudge"
 )
 
-// Nudger hands hints over to Temporal. It returns nil only when Temporal has them: a 2xx is our promise for that.
+// Nudger hands hints over to Temporal: a [nudge.Nudger]. It returns nil only when Temporal has them: a 2xx is our promise
+// for that.
 type Nudger interface {
 	Contacts(ctx context.Context, location string, hints ...names.Hint) error
 }
@@ -176,7 +178,7 @@ func (h *receiver) handOver(ctx context.Context, e event) Result {
 	switch {
 	case err == nil:
 		return Accepted
-	case errors.Is(err, &crm.Error{Code: crm.NoRoom}):
+	case errors.Is(err, nudge.ErrFull):
 		return Full
 	}
 	h.outage.Do(func() {

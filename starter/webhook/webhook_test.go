@@ -30,6 +30,7 @@ import (
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/workflows/names"
+	"github.com/rankrsync/rankrsync/workflows/nudge"
 )
 
 // The key every test signs with, and the moment every test happens at.
@@ -352,7 +353,7 @@ func TestOnlyPlainJSONIsTaken(t *testing.T) {
 func TestTheSenderComesAgainWhenTemporalIsAwayOrFull(t *testing.T) {
 	for result, err := range map[Result]error{
 		Unavailable: errors.New("away"),
-		Full:        &crm.Error{Code: crm.NoRoom},
+		Full:        nudge.ErrFull,
 	} {
 		b := start(t)
 		b.temporal.err = err
