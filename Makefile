@@ -56,7 +56,7 @@ vet: ## go vet
 lint: ## staticcheck, and workflowcheck for what a workflow must not do
 	@for module in $(MODULES); do echo "staticcheck $$module"; (cd $$module && $(STATICCHECK) ./...) || exit 1; done
 	@echo "workflowcheck"
-	@$(WORKFLOWCHECK) ./workflows/...
+	@$(WORKFLOWCHECK) -config workflows/workflowcheck.config.yaml ./workflows/...
 
 generated: ## fail when a generated file is stale
 	@echo "generated files"

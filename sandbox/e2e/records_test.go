@@ -29,7 +29,7 @@ import (
 
 var record = flag.Bool("record", false, "write the histories that the replay tests of package workflows read")
 
-// histories is where the replay tests look. A history that is there stays: it is what a release left running.
+// histories is where the replay tests look.
 const histories = "../../workflows/testdata/histories"
 
 // history reads all events of a run; run may be empty for the newest.
@@ -45,14 +45,20 @@ func (w *world) history(workflow, run string) *historypb.History {
 	return &all
 }
 
-// machine matches what a history says of the machine it was recorded on.
-var machine = regexp.MustCompile(`"identity":\s*"[^"]*"`)
+// What a history says of the machine it was recorded on: the worker's identity, and its sticky queue.
+var (
+	identity = regexp.MustCompile(`"identity": "[^"]*"`)
+	sticky   = regexp.MustCompile(`"name": "[^"]*:[0-9a-f-]{36}"`)
+)
 
 func (w *world) save(name, workflow string) {
 	w.t.Helper()
-	text, err := protojson.MarshalOptions{Indent: " "}.Marshal(w.history(workflow, ""))
+	text, err := protojson.Marshal(w.history(workflow, ""))
 	require.NoError(w.t, err)
-	text = machine.ReplaceAll(text, []byte(`"identity": "recorded"`))
+	var indented bytes.Buffer
+	require.NoError(w.t, json.Indent(&indented, text, "", " "))
+	text = identity.ReplaceAll(indented.Bytes(), []byte(`"identity": "recorded"`))
+	text = sticky.ReplaceAll(text, []byte(`"name": "recorded"`))
 	require.NoError(w.t, os.MkdirAll(histories, 0o755))
 	require.NoError(w.t, os.WriteFile(filepath.Join(histories, name+".json"), append(text, '\n'), 0o644))
 }
