@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rankrsync/rankrsync/sandbox/stack"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// This file measures many changes at once: how fast they are taken in, how fast they are brought into step, what that
+// does to others, and how much memory it takes.
+
+// unlimited lets the gate pass everything: a storm of one location would otherwise be as slow as GHL's limit.
+var unlimited = stack.Settings{"GHL_RATE": "0"}
+
+// measureStorm is section d. Every contact changes once, and GHL tells of it twice.
+func (b *bench) measureStorm(ctx context.Context) error {
+	const location, other = "storm", "trickle"
+	contacts, others := b.populate(location, b.storm), b.populate(other, 100)
+	if err := b.serve(ctx, []string{location, other}, unlimited); err != nil {
+		return err
+	}
+	if _, err := b.flood(ctx, others, 1); err != nil {
+		return err
+	}
+	first, err := b.flood(ctx, contacts, 1)
+	if err != nil {
+		return err
+	}
+	b.add(figure{What: "first link, contacts in step", Value: first.inStep, Unit: "/s"})
+	if err := b.drained(ctx, location); err != nil {
+		return err
+	}
+	for _, contact := range contacts {
+		if err := b.edit(contact); err != nil {
+			return err
+		}
+	}
+
+	since, before := time.Now(), b.cpu()
+	stop := b.trickle(ctx, others)
+	result, err := b.flood(ctx, contacts, 2)
+	times, err2 := stop()
+	if err != nil {
+		return err
+	}
+	b.add(
+		figure{What: "webhooks accepted", Value: result.accepted, Unit: "/s", Target: atLeast(4000)},
+		figure{What: "webhooks answered with 503", Value: float64(result.refused)},
+		figure{What: "contacts in step", Value: result.inStep, Unit: "/s", Target: atLeast(1200)},
+	)
+	b.addCPU("contact", len(contacts), before)
+	b.add(
+		figure{What: "a trickle of another location meanwhile, p50", Value: percentile(times, .50), Unit: "ms"},
+		figure{What: "a trickle of another location meanwhile, p99", Value: percentile(times, .99), Unit: "ms"},
+	)
+	if err2 != nil {
+		return fmt.Errorf("the trickle: %w", err2)
+	}
+	if err := b.drained(ctx, location); err != nil {
+		return err
+	}
+	b.add(figure{What: "until nothing was under way", Value: time.Since(since).Seconds(), Unit: "s"})
+	return b.stormHistory(ctx, location, since)
+}
+
+// stormHistory tells what the location's workflow left behind.
+func (b *bench) stormHistory(ctx context.Context, location string, since time.Time) error {
+	left, err := b.history(ctx, since, location)
+	if err != nil {
+		return err
+	}
+	runs := left.of(names.Contacts(location))
+	b.add(
+		figure{What: "runs of " + names.Contacts(location), Value: float64(len(runs))},
+		figure{What: "their history events", Value: float64(runs.events())},
+		figure{What: "their size", Value: float64(runs.bytes()) / 1e6, Unit: "MB"},
+	)
+	return nil
+}
+
+// measureMemory is section f. GHL answers only once all webhooks are accepted, so that all contacts are in flight.
+func (b *bench) measureMemory(ctx context.Context) error {
+	const location = "flood"
+	contacts := b.populate(location, b.sizes.flood)
+	if err := b.serve(ctx, []string{location}, unlimited); err != nil {
+		return err
+	}
+	release := b.valve.hold()
+	defer release()
+	b.writes.reset()
+	events, err := b.webhooks(contacts)
+	if err != nil {
+		return err
+	}
+	if _, _, err := b.deliver(ctx, events); err != nil {
+		return err
+	}
+	release()
+	if err := b.written(ctx, len(contacts)); err != nil {
+		return err
+	}
+	for _, program := range []*stack.Program{b.worker, b.starter} {
+		peak, err := peakMemory(program.PID())
+		if err != nil {
+			return err
+		}
+		b.add(figure{What: fmt.Sprintf("%s, peak with %d contacts in flight", program.Name, len(contacts)), Value: peak, Unit: "MB"})
+	}
+	return b.inStep(contacts)
+}
+
+// flood is what came of a storm.
+type flood struct {
+	accepted, inStep float64 // a second
+	refused          int     // answers with 503
+}
+
+// flood tells of each contact so many times, as fast as it is accepted, and waits until all are in step.
+func (b *bench) flood(ctx context.Context, contacts []string, times int) (flood, error) {
+	var events []webhook // made beforehand: that is GHL's work
+	for range times {
+		once, err := b.webhooks(contacts)
+		if err != nil {
+			return flood{}, err
+		}
+		events = append(events, once...)
+	}
+	b.writes.reset()
+	began := time.Now()
+	took, refused, err := b.deliver(ctx, events)
+	if err != nil {
+		return flood{}, err
+	}
+	if err := b.written(ctx, len(contacts)); err != nil {
+		return flood{}, err
+	}
+	_, last := b.writes.count()
+	return flood{
+		accepted: float64(len(events)) / took.Seconds(),
+		inStep:   float64(len(contacts)) / last.Sub(began).Seconds(),
+		refused:  refused,
+	}, b.inStep(contacts)
+}
+
+// deliver posts webhooks as fast as they are accepted, and returns how long that took and how many answers were 503.
+func (b *bench) deliver(ctx context.Context, events []webhook) (time.Duration, int, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	var next, refusals atomic.Int64
+	began := time.Now()
+	for range posters {
+		group.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(events) {
+					return nil
+				}
+				refused, err := b.post(ctx, events[i])
+				refusals.Add(int64(refused))
+				if err != nil {
+					return err
+				}
+			}
+		})
+	}
+	err := group.Wait()
+	return time.Since(began), int(refusals.Load()), err
+}
+
+// written waits until so many contacts were written to.
+func (b *bench) written(ctx context.Context, contacts int) error {
+	err := until(ctx, func() (bool, error) {
+		n, _ := b.writes.count()
+		return n >= contacts, nil
+	})
+	if err != nil {
+		n, _ := b.writes.count()
+		return fmt.Errorf("%d of %d contacts were written to: %w", n, contacts, err)
+	}
+	return nil
+}
+
+// trickle changes one contact after the other, 20 a second however long each takes, until it is stopped. Stopping it
+// returns the times from POST to write.
+func (b *bench) trickle(ctx context.Context, contacts []string) (stop func() ([]time.Duration, error)) {
+	ctx, cancel := context.WithCancel(ctx)
+	var mu sync.Mutex
+	var times []time.Duration
+	var group errgroup.Group
+	ticking := make(chan struct{})
+	go func() {
+		defer close(ticking)
+		for i := 0; pause(ctx, 50*time.Millisecond) == nil; i++ {
+			group.Go(func() error {
+				took, err := b.change(context.WithoutCancel(ctx), contacts[i%len(contacts)])
+				mu.Lock()
+				defer mu.Unlock()
+				times = append(times, took)
+				return err
+			})
+		}
+	}()
+	return func() ([]time.Duration, error) {
+		cancel()
+		<-ticking
+		err := group.Wait()
+		return times, err
+	}
+}
