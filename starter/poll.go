@@ -19,13 +19,13 @@ func (c *cli) poll() *cobra.Command {
 		RunE:    func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(c.pollList(),
-		c.pollAct("now", "Look for changes at once", "look for changes",
+		c.pollAct("now", "Look for changes at once", "look for changes", "started",
 			func(ctx context.Context, polls app.Polls, location string) error { return polls.Now(ctx, location) }),
-		c.pollAct("pause", "Stop looking until it is resumed; a restart of the worker keeps it stopped", "stop looking for changes",
+		c.pollAct("pause", "Stop looking until it is resumed; a restart of the worker keeps it stopped", "stop looking for changes", "paused",
 			func(ctx context.Context, polls app.Polls, location string) error {
 				return polls.Pause(ctx, location, "paused by starter poll pause")
 			}),
-		c.pollAct("resume", "Look for changes again", "look for changes again",
+		c.pollAct("resume", "Look for changes again", "look for changes again", "resumed",
 			func(ctx context.Context, polls app.Polls, location string) error {
 				return polls.Resume(ctx, location, "resumed by starter poll resume")
 			}))
@@ -61,7 +61,7 @@ type acted struct {
 	Done     string `json:"done"`
 }
 
-func (c *cli) pollAct(name, short, what string, act func(context.Context, app.Polls, string) error) *cobra.Command {
+func (c *cli) pollAct(name, short, what, done string, act func(context.Context, app.Polls, string) error) *cobra.Command {
 	var flag string
 	var all, yes bool
 	command := &cobra.Command{
@@ -87,7 +87,7 @@ func (c *cli) pollAct(name, short, what string, act func(context.Context, app.Po
 				}
 				locations = []string{only}
 			}
-			return c.actOn(command, config, locations, what, yes, name, act)
+			return c.actOn(command, config, locations, what, yes, done, act)
 		},
 	}
 	command.Flags().StringVar(&flag, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
@@ -97,7 +97,7 @@ func (c *cli) pollAct(name, short, what string, act func(context.Context, app.Po
 }
 
 // actOn does it to the locations; none means all, which is asked for first.
-func (c *cli) actOn(command *cobra.Command, config app.Config, locations []string, what string, yes bool, name string,
+func (c *cli) actOn(command *cobra.Command, config app.Config, locations []string, what string, yes bool, done string,
 	act func(context.Context, app.Polls, string) error,
 ) error {
 	ctx := command.Context()
@@ -123,7 +123,7 @@ func (c *cli) actOn(command *cobra.Command, config app.Config, locations []strin
 		if err := act(ctx, app.Polls{Temporal: temporal.ScheduleClient(), Searchable: searchable}, location); err != nil {
 			return temporalError(ctx, address, err)
 		}
-		answers = append(answers, acted{location, name})
+		answers = append(answers, acted{location, done})
 	}
 	return list(c, command, answers, "no polls are scheduled", []string{"LOCATION", "DONE"},
 		func(a acted) []string { return []string{a.Location, a.Done} })
