@@ -33,6 +33,7 @@ func TestATickKnowsTheOneBeforeAndWhetherItIsScheduled(t *testing.T) {
 	}{
 		"by hand": {nil, activities.Tick{Location: "L"}},
 		"the first": {func(r *run) {
+			//lint:ignore SA1019 as a scheduler writes it that leaves the type out
 			require.NoError(t, r.SetSearchAttributesOnStart(map[string]any{"TemporalScheduledById": "poll/L"}))
 		}, activities.Tick{Location: "L", Scheduled: true}},
 		"a later one": {func(r *run) {

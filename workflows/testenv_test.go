@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,10 +23,8 @@ var start = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 // run is a workflow in the time-skipping environment, with all that people and the server see of it.
 type run struct {
 	*testsuite.TestWorkflowEnvironment
-	t       *testing.T
-	mu      sync.Mutex
-	timers  []time.Duration
-	upserts []temporal.SearchAttributes
+	t      *testing.T
+	timers []time.Duration
 }
 
 func newRun(t *testing.T) *run {
