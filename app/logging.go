@@ -18,7 +18,7 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 	if config.LogFormat == "json" || config.LogFormat != "text" && !terminal {
 		return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: config.LogLevel.Level}))
 	}
-	return slog.New(tint.NewHandler(out, &tint.Options{
+	return slog.New(tint.NewTextHandler(out, &tint.Options{
 		Level:      config.LogLevel.Level,
 		TimeFormat: time.TimeOnly,
 		NoColor:    !terminal || os.Getenv("NO_COLOR") != "",

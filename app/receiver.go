@@ -47,7 +47,10 @@ func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.
 	log.Info("webhooks are received", "address", public.Addr().String(), "ops", ops.Addr().String(), "locations", len(config.GHLLocations))
 
 	// Readiness goes first, then the public server, and the private one last.
-	stop := context.AfterFunc(ctx, ready.Leave)
+	stop := context.AfterFunc(ctx, func() {
+		ready.Leave()
+		log.Info("receiver drains", "within", drain.String())
+	})
 	defer stop()
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	var group errgroup.Group
