@@ -6,7 +6,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,11 +63,15 @@ func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.
 
 // front is the public side.
 func front(config Config, nudger webhook.Nudger, metrics *Metrics, log *slog.Logger) http.Handler {
+	ours := map[string]bool{}
+	for _, location := range config.GHLLocations {
+		ours[location] = true
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/webhooks/ghl", webhook.New(webhook.Options{
 		Keys:    config.GHLWebhookKey.Keys,
 		Nudger:  nudger,
-		Serves:  func(location string) bool { return slices.Contains(config.GHLLocations, location) },
+		Serves:  func(location string) bool { return ours[location] },
 		AppID:   config.GHLAppID,
 		Observe: metrics.Webhook,
 		Log:     log,
