@@ -15,7 +15,7 @@ GOTESTSUM     := $(GO) run gotest.tools/gotestsum@v1.13.0
 MODULES := . sandbox sandbox/temporal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build server test race check format vet lint generated vulnerabilities smoke bench clean
+.PHONY: help demo run build server test race histories check format vet lint generated vulnerabilities smoke bench clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,11 @@ test: server race ## run all tests with the race detector, end to end too
 race:
 	@mkdir -p $(BIN)/race
 	@.ci/progress "building worker and starter with the race detector" $(GO) build -race -o $(BIN)/race/ ./worker ./starter
+	@$(GO) -C sandbox build -race -o ../$(BIN)/race/ ./run
 	@ln -sf ../rankrsync-temporal $(BIN)/race/rankrsync-temporal
+
+histories: server race ## record the histories that the replay tests read anew (only when a release may break old runs)
+	@cd sandbox && $(GO) test -count=1 -run TestRecordHistoriesForReplay ./e2e -record
 
 check: format vet lint generated vulnerabilities smoke test ## everything CI checks
 

@@ -289,7 +289,7 @@ func (s *story) foundByPoll(ctx context.Context) (end, error) {
 		return end{}, errors.New(why)
 	}
 	if mirrors[0].Fields["phone"] == "+13125550199" {
-		return end{}, errors.New("Rankr had her new number before anybody looked")
+		return end{}, errors.New("her new number was in Rankr before anybody looked")
 	}
 	began := time.Now()
 	if err := s.poll(ctx); err != nil {
@@ -528,10 +528,11 @@ func nap(ctx context.Context) error {
 	}
 }
 
+// since is how long it took, as precisely as a person cares.
 func since(began time.Time) string {
-	if d := time.Since(began); d < time.Second {
+	d := time.Since(began)
+	if d < time.Second {
 		return d.Round(time.Millisecond).String()
-	} else {
-		return d.Round(100 * time.Millisecond).String()
 	}
+	return d.Round(100 * time.Millisecond).String()
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -340,4 +341,19 @@ func TestAStormInOneLocationIsBroughtIntoStepByPages(t *testing.T) {
 	var result struct{ Outcomes map[string]int }
 	w.finished(names.Contacts(location), &result)
 	assert.NotEmpty(t, result.Outcomes)
+}
+
+func TestMakeRunListsAllThatIsMissingBeforeItStartsAnything(t *testing.T) {
+	t.Parallel()
+	s := stack.Stack{Bin: binaries(t), Dir: t.TempDir()}
+	result, err := s.Run(t.Context(), nil, "run")
+	require.NoError(t, err)
+	assert.Equal(t, 2, result.Code)
+	for _, name := range []string{"GHL_TOKEN", "GHL_LOCATION_ID", "RANKR_BASE_URL", "RANKR_TOKEN"} {
+		assert.Contains(t, result.Stderr, name)
+	}
+	assert.Empty(t, result.Stdout)
+	left, err := filepath.Glob(filepath.Join(s.Dir, "*"))
+	require.NoError(t, err)
+	assert.Empty(t, left, "no file was made")
 }

@@ -147,7 +147,8 @@ func TestPersonalDataStaysInGHLAndRankr(t *testing.T) {
 	// values, pages for people, cut and lost answers, two candidates.
 	w.rankr.Set(func(k *rankrtest.Knobs) {
 		k.Faults = []rankrtest.Fault{
-			{Operation: "contacts.find", Times: 1, ResetBefore: true}, {Operation: "contacts.create", Times: 1, Cut: true},
+			{Operation: "contacts.find", Times: 1, ResetBefore: true},
+			{Operation: "contacts.create", Times: 1, Cut: true},
 			{Operation: "contacts.create", Times: 1, HTML: true, Status: http.StatusBadGateway},
 		}
 	})

@@ -51,9 +51,6 @@ func run(ctx context.Context) error {
 		return err
 	}
 	s := stack.Stack{Bin: filepath.Dir(self)}
-	if settings["STORE_URL"] == "" {
-		settings["STORE_URL"] = "sqlite:" + filepath.Join(data, "rankrsync.db")
-	}
 
 	var ui string
 	var running []*process.Process
@@ -82,13 +79,13 @@ func run(ctx context.Context) error {
 	running = append(running, starter.Process)
 
 	fmt.Printf(`
-Keeping %s in step with %s. Ctrl-C stops it; ./%s keeps what it knows.
+Keeping %s in step with %s. Ctrl-C stops it; ./%s and %s keep what it knows.
   webhooks     %s/webhooks/ghl (POST)
   without any  each location is polled every %s; see: bin/starter poll list
   Temporal UI  %s
   problems     bin/starter problems
 
-`, strings.Join(config.GHLLocations, ", "), config.RankrBaseURL, data, starter.HTTP, config.PollInterval, or(ui, "that of "+settings["TEMPORAL_ADDRESS"]))
+`, strings.Join(config.GHLLocations, ", "), config.RankrBaseURL, data, config.StoreURL, starter.HTTP, config.PollInterval, or(ui, "that of "+settings["TEMPORAL_ADDRESS"]))
 	return watch(ctx, running)
 }
 
