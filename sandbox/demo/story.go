@@ -374,11 +374,19 @@ func (s *story) ambiguous(ctx context.Context) (end, error) {
 }
 
 func (s *story) deleted(ctx context.Context) (end, error) {
+	mirrors, err := s.rankr.Mirrors(ctx, s.hero.ID)
+	if err != nil {
+		return end{}, err
+	}
+	mirror, why := only(mirrors, s.hero.ID)
+	if why != "" {
+		return end{}, errors.New(why)
+	}
 	if err := s.ghl.Delete(ctx, s.hero.ID); err != nil {
 		return end{}, err
 	}
-	err := s.until(ctx, func(records []rankrtest.Record) string {
-		if slices.ContainsFunc(records, func(r rankrtest.Record) bool { return r.ExternalID == s.hero.ID }) {
+	err = s.until(ctx, func(records []rankrtest.Record) string {
+		if slices.ContainsFunc(records, func(r rankrtest.Record) bool { return r.ID == mirror.ID }) {
 			return "Rankr still has her"
 		}
 		return ""
