@@ -199,7 +199,7 @@ func (t *theatre) dial(ctx context.Context) error {
 func (t *theatre) invite() {
 	env := filepath.Join(t.dir, "env")
 	var b strings.Builder
-	for name, value := range t.settings {
+	for name, value := range t.settings.With(stack.Settings{"STORE_URL": "sqlite:" + filepath.Join(t.dir, "rankrsync.db")}) {
 		fmt.Fprintf(&b, "export %s='%s'\n", name, value)
 	}
 	if err := os.WriteFile(env, []byte(b.String()), 0o600); err != nil {
@@ -216,11 +216,10 @@ Everything stays up until Ctrl-C. To try, in another terminal:
 
   # as a person would
   . %s
-  export STORE_URL=sqlite:%s
   bin/starter problems
   bin/starter sync-contact --contact %s --wait
 
-`, t.fakes.GHLControl, t.someContact(), t.fakes.RankrControl, env, filepath.Join(t.dir, "rankrsync.db"), t.someContact())
+`, t.fakes.GHLControl, t.someContact(), t.fakes.RankrControl, env, t.someContact())
 	if t.ui != "" {
 		fmt.Printf("  Temporal UI: %s\n", t.ui)
 	}
