@@ -42,7 +42,7 @@ func (c *Client) Find(ctx context.Context, _ string, keys crm.Keys) ([]crm.Conta
 			}
 			if !seen[record.ID] {
 				seen[record.ID] = true
-				found = append(found, record.contact(""))
+				found = append(found, record.toCRM(""))
 			}
 		}
 		if answer.Next == "" {
@@ -72,11 +72,15 @@ func (c *Client) Contact(ctx context.Context, _, id string) (crm.Contact, error)
 	return c.contact(ctx, call, func(got record) bool { return got.ID == id })
 }
 
-// Create makes a record with the contact's external id, fields and tags.
+// Create makes a record with the contact's external id, fields and tags. Without an idempotency key it refuses: an
+// answer that gets lost would end in two records.
 func (c *Client) Create(ctx context.Context, _, idempotencyKey string, contact crm.Contact) (crm.Contact, error) {
-	body, unknown := newContact(contact)
-	if unknown != nil {
-		return crm.Contact{}, createContact.refuse(unknown...)
+	body, refused := newContact(contact)
+	if idempotencyKey == "" {
+		refused = append(refused, "Idempotency-Key")
+	}
+	if refused != nil {
+		return crm.Contact{}, createContact.refuse(refused...)
 	}
 	call := createContact.call()
 	call.Header.Set("Idempotency-Key", idempotencyKey)
@@ -122,7 +126,7 @@ func (c *Client) contact(ctx context.Context, call rest.Call, right func(record)
 	if !right(answer.Contact) {
 		return crm.Contact{}, c.rest.Foreign(call, meta)
 	}
-	return answer.Contact.contact(meta.ETag), nil
+	return answer.Contact.toCRM(meta.ETag), nil
 }
 
 // AddTags adds tags to a record and leaves its others. No tags cost no call.
@@ -135,12 +139,12 @@ func (c *Client) RemoveTags(ctx context.Context, _, id string, tags []string) er
 	return c.changeTags(ctx, removeTags, id, tags)
 }
 
-func (c *Client) changeTags(ctx context.Context, operation operation, id string, tags []string) error {
+func (c *Client) changeTags(ctx context.Context, o Operation, id string, tags []string) error {
 	body := tagsBody{Tags: crm.FoldTags(tags)}
 	if len(body.Tags) == 0 {
 		return nil
 	}
-	call, err := operation.on(id)
+	call, err := o.on(id)
 	if err != nil {
 		return err
 	}

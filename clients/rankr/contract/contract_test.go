@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -29,6 +30,18 @@ func TestContractHasEveryStandardFieldInEveryShape(t *testing.T) {
 		for _, name := range crm.StandardFields {
 			require.Contains(t, properties, name, shape)
 			assert.Equal(t, shape != "NewContact" && (shape == "Contact" || name != "dnd"), properties[name].Value.Nullable, "%s %s", shape, name)
+		}
+	}
+}
+
+func TestUsersPageListsEveryCall(t *testing.T) {
+	doc, err := contracttest.Document()
+	require.NoError(t, err)
+	page, err := os.ReadFile("../../../docs/rankr-contract.md")
+	require.NoError(t, err)
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			assert.Contains(t, string(page), "| `"+method+" "+path+"` |")
 		}
 	}
 }

@@ -1,0 +1,87 @@
+package rankr_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rankrsync/rankrsync/clients/rankr"
+	"github.com/rankrsync/rankrsync/clients/rankr/contract/contracttest"
+	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+// everything makes each call that the client can make, under the operation's name.
+func everything(c *rankr.Client, id string) map[string]func(t *testing.T) error {
+	return map[string]func(t *testing.T) error{
+		"contacts.find": func(t *testing.T) error {
+			_, err := c.Find(t.Context(), "L", crm.Keys{ExternalID: "E1", Email: "ann+1@example.com", Phone: "+12025550143"})
+			return err
+		},
+		"contacts.get": func(t *testing.T) error {
+			_, err := c.Contact(t.Context(), "L", id)
+			return err
+		},
+		"contacts.create": func(t *testing.T) error {
+			_, err := c.Create(t.Context(), "L", "key "+t.Name(), full("E9"))
+			return err
+		},
+		"contacts.update": func(t *testing.T) error {
+			return c.Update(t.Context(), "L", id, "", crm.Patch{
+				Set: crm.Fields{"city": "Rome", "customFields.pin": "8"}, Clear: []string{"dnd", "state", "customFields.size"},
+			})
+		},
+		"contacts.delete":     func(t *testing.T) error { return c.Delete(t.Context(), "L", id) },
+		"contacts.addTags":    func(t *testing.T) error { return c.AddTags(t.Context(), "L", id, []string{"vip"}) },
+		"contacts.removeTags": func(t *testing.T) error { return c.RemoveTags(t.Context(), "L", id, []string{"vip"}) },
+	}
+}
+
+func TestEachOperationHasAMethodAFakeRouteAndAPlaceInTheContract(t *testing.T) {
+	server, client := fake(t, nil)
+	doc, err := contracttest.Document()
+	require.NoError(t, err)
+	made, err := server.Add(rankrtest.Record{})
+	require.NoError(t, err)
+	calls := everything(client, made.ID)
+	assert.Len(t, calls, len(rankr.Operations), "a method without a row")
+	for _, o := range rankr.Operations {
+		assert.NotEmpty(t, o.Doc, o.Name)
+		assert.Equal(t, o.Method+" /"+o.Path, rankrtest.Routes()[o.Name], "the fake's route of %s", o.Name)
+		operation := doc.Paths.Value("/" + o.Path).GetOperation(o.Method)
+		require.NotNil(t, operation, o.Name)
+		assert.Equal(t, o.Name, operation.OperationID)
+
+		require.Contains(t, calls, o.Name, "no method makes this call")
+		server.Forget()
+		_ = calls[o.Name](t) // a contact deleted by a row before is no matter here
+		require.Len(t, server.Calls(), 1, o.Name)
+		assert.Equal(t, o.Name, server.Calls()[0].Operation)
+	}
+}
+
+// TestRepeatableOperationsLeaveTheSameRecordsTheSecondTime is what it means to be sent again after a lost answer.
+func TestRepeatableOperationsLeaveTheSameRecordsTheSecondTime(t *testing.T) {
+	for _, o := range rankr.Operations {
+		t.Run(o.Name, func(t *testing.T) {
+			server, client := fake(t, nil)
+			made, err := server.Add(rankrtest.Record{ExternalID: "E1", Tags: []string{"lead", "vip"}, Fields: map[string]any{"state": "CA"}})
+			require.NoError(t, err)
+			do := everything(client, made.ID)[o.Name]
+			require.NoError(t, do(t))
+			once := content(server)
+			require.NoError(t, do(t))
+			assert.Equal(t, o.Repeatable, assert.ObjectsAreEqual(once, content(server)))
+		})
+	}
+}
+
+// content is all records without what every write moves.
+func content(server *rankrtest.Server) []rankrtest.Record {
+	all := server.All()
+	for i := range all {
+		all[i].Version, all[i].Updated = 0, all[i].Added
+	}
+	return all
+}
