@@ -14,12 +14,13 @@ import (
 )
 
 // TestRecordedHistoriesReplay runs today's code over the histories of earlier runs: one that is under way when a new
-// version is installed must go on as it began. A history is recorded with
+// version is installed must go on as it began. When this fails, versions.go says what to do; recording anew is right only
+// where no run can be as old as the history. `make histories` records those of the whole system, named Workflow-story;
+// the others are single paths, taken with
 //
 //	temporal workflow show --workflow-id contact/L/C --output json > workflows/testdata/histories/<name>.json
 //
-// and stays as long as a run can be that old; when the code changes on purpose, versions.go says how. Each workflow needs
-// at least one, and one for each path that matters: a retry, a hand-over to a fresh run, an update, a wait.
+// Each workflow needs at least one, and one for each path that matters: a retry, a wait, an update, a run that took over.
 func TestRecordedHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob("testdata/histories/*.json")
 	require.NoError(t, err)

@@ -11,7 +11,8 @@ import (
 // Hint says that a contact may have changed. It is never data: the record is read again.
 //
 // A storm writes tens of thousands of hints into one history, so a hint travels as a short text: "C", "C@at",
-// "C@at@received" or "C@?" (a confirmation), with times in milliseconds since 1970, 0 for none. People may also write {"contact":"C","at":"…"}.
+// "C@at+late" or, for a confirmation, "C@?". At is in milliseconds since 1970 (0: unknown), late is how many later it was
+// received. People may also write {"contact":"C","at":"2026-01-01T12:00:00Z"}.
 type Hint struct {
 	Contact string `json:"contact,omitempty"`
 	// At is when the vendor says it happened. Zero: unknown, so the contact is always read.
@@ -45,15 +46,15 @@ func (h Hint) Merge(other Hint) Hint {
 
 // MarshalJSON writes the short text.
 func (h Hint) MarshalJSON() ([]byte, error) {
-	text := h.Contact
-	if h.Confirm {
-		return json.Marshal(text + confirm)
+	switch {
+	case h.Confirm:
+		return json.Marshal(h.Contact + confirm)
+	case h.At.IsZero() && h.Received.IsZero():
+		return json.Marshal(h.Contact)
 	}
-	if !h.At.IsZero() || !h.Received.IsZero() {
-		text += "@" + stamp(h.At)
-	}
+	text := h.Contact + "@" + strconv.FormatInt(milliseconds(h.At), 10)
 	if !h.Received.IsZero() {
-		text += "@" + stamp(h.Received)
+		text += "+" + strconv.FormatInt(milliseconds(h.Received)-milliseconds(h.At), 10)
 	}
 	return json.Marshal(text)
 }
@@ -68,45 +69,52 @@ func (h *Hint) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &text); err != nil {
 		return err
 	}
-	// What is no time belongs to an id that nobody will find: an error here would take the signal's other hints along,
-	// and cutting it off could name another contact.
-	if contact, ok := strings.CutSuffix(text, confirm); ok {
-		*h = Hint{Contact: contact, Confirm: true}
-		return nil
-	}
-	*h = Hint{Contact: text}
-	contact, times, found := strings.Cut(text, "@")
-	if !found {
-		return nil
-	}
-	at, received, _ := strings.Cut(times, "@")
-	if ms, err := unstamp(at); err == nil {
-		if heard, err := unstamp(received); err == nil {
-			*h = Hint{Contact: contact, At: ms, Received: heard}
-		}
-	}
+	*h = read(text)
 	return nil
 }
 
 // confirm ends the text of a hint that is a confirmation.
 const confirm = "@?"
 
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return "0"
+// read is the other way round. What is no time belongs to an id that nobody will find: an error would take the signal's
+// other hints along, and cutting it off could name another contact.
+func read(text string) Hint {
+	contact, times, timed := strings.Cut(text, "@")
+	if !timed {
+		return Hint{Contact: text}
 	}
-	return strconv.FormatInt(t.UnixMilli(), 10)
+	if "@"+times == confirm {
+		return Hint{Contact: contact, Confirm: true}
+	}
+	first, second, heard := strings.Cut(times, "+")
+	at, err := strconv.ParseInt(first, 10, 64)
+	if err != nil {
+		return Hint{Contact: text}
+	}
+	hint := Hint{Contact: contact, At: moment(at)}
+	if heard {
+		late, err := strconv.ParseInt(second, 10, 64)
+		if err != nil {
+			return Hint{Contact: text}
+		}
+		hint.Received = moment(at + late)
+	}
+	return hint
 }
 
-func unstamp(text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
+// milliseconds and moment take the zero time for 0: nothing that we hear of happened in 1970.
+func milliseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
 	}
-	ms, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || ms == 0 {
-		return time.Time{}, err
+	return t.UnixMilli()
+}
+
+func moment(milliseconds int64) time.Time {
+	if milliseconds == 0 {
+		return time.Time{}
 	}
-	return time.UnixMilli(ms).UTC(), nil
+	return time.UnixMilli(milliseconds).UTC()
 }
 
 // Reference is a hint in a location's backlog; one with NotBefore must wait.

@@ -21,7 +21,12 @@ func TestHintsTravelAsShortTextsAndComeBack(t *testing.T) {
 		`"a@b"`:                {Contact: "a@b"},
 		`"a@b@0"`:              {Contact: "a@b@0"},
 		`"C@?"`:                {Contact: "C", Confirm: true},
-		`"C@0@1767268800250"`:  {Contact: "C", Received: noon},
+		`"C@0+1767268800250"`:  {Contact: "C", Received: noon},
+		`"C@1767268800250+0"`:  {Contact: "C", At: noon, Received: noon},
+		`"C@1767268800250+70"`: {Contact: "C", At: noon, Received: noon.Add(70 * time.Millisecond)},
+		`"C@1767268800250+-5"`: {Contact: "C", At: noon, Received: noon.Add(-5 * time.Millisecond)},
+		`"C@1+x"`:              {Contact: "C@1+x"},
+		`"C@+1"`:               {Contact: "C@+1"},
 		`"\u003cscript\u003e"`: {Contact: "<script>"},
 	} {
 		data, err := json.Marshal(hint)
