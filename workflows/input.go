@@ -35,16 +35,20 @@ func refused(err error) error {
 // failure is what a workflow knows of an activity that failed: its code, whether waiting can help, and how long the
 // vendor wants to be left alone.
 type failure struct {
-	code  crm.Code
+	code  crm.Code // empty: no worker answered
 	never error // what the workflow fails with; nil: it goes round again
 	wait  time.Duration
 }
 
-// failed reads an activity's error. Our own arrive as application errors typed by code; anything else (a time-out, a
-// worker that died) may go better the next time.
+// failed reads an activity's error. Our own arrive as application errors typed by code, also as the cause of a time-out;
+// anything else may go better the next time.
 func failed(err error) failure {
 	var e *temporal.ApplicationError
-	if !errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
+	case temporal.IsTimeoutError(err):
+		return failure{} // no worker, or one that died
+	default:
 		return failure{code: crm.Internal}
 	}
 	f := failure{code: crm.Code(e.Type()), wait: e.NextRetryDelay()}

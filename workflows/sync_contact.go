@@ -351,6 +351,9 @@ func (s *contactSync) words() string {
 
 // explain is a code's sentence and remedy.
 func explain(failed crm.Code) string {
+	if failed == "" {
+		return "no worker answered in time. check that a worker runs"
+	}
 	entry, known := crm.Catalogue[failed]
 	if !known {
 		return code(string(failed))

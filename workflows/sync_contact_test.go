@@ -3,6 +3,7 @@ package workflows
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rankrsync/rankrsync/activities"
@@ -372,6 +374,14 @@ func TestARunThatTakesOverGoesOnWhereTheOtherStopped(t *testing.T) {
 	assert.Equal(t, 2, r.rounds[0].Failures)
 }
 
+func TestARunThatTakesOverDuringAConfirmationConfirms(t *testing.T) {
+	r := newContactRun(t, ends(crm.Updated, 0))
+	r.after(time.Second, func() { assert.Equal(t, "confirming", query[names.ContactStatus](r.run).State) })
+	r.executeWith(&names.ContactCarried{Hint: &names.Hint{Confirm: true}, Rounds: 1, NotBefore: at(20)})
+	assert.Equal(t, []time.Duration{20 * time.Second}, r.at)
+	assert.True(t, r.rounds[0].Hint.Confirm)
+}
+
 func TestARunThatTakesOverWithNothingToWaitForBeginsAtOnce(t *testing.T) {
 	r := newContactRun(t, ends(crm.Updated, 0))
 	r.executeWith(&names.ContactCarried{Hint: &names.Hint{At: at(1)}, Rounds: 7})
@@ -454,6 +464,16 @@ func TestTheDetailsSayInWordsWhatHappened(t *testing.T) {
 
 	s = contactSync{state: names.StateFinished, rounds: 1, code: crm.Ambiguous, result: crm.Result{Outcome: crm.Problem}}
 	assert.Contains(t, s.words(), "merge the two records in Rankr")
+}
+
+func TestEveryWayAnActivityFailsIsUnderstood(t *testing.T) {
+	assert.Equal(t, failure{code: crm.RankrUnavailable, wait: time.Minute}, failed(away(time.Minute)))
+	assert.Equal(t, failure{code: crm.RankrUnavailable, wait: time.Minute},
+		failed(temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, away(time.Minute))))
+	assert.Equal(t, failure{}, failed(temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil)))
+	assert.Equal(t, failure{code: crm.Internal}, failed(errors.New("something else")))
+	assert.Contains(t, explain(""), "check that a worker runs")
+	assert.Equal(t, "`RS-OF-A-LATER-VERSION`", explain("RS-OF-A-LATER-VERSION"))
 }
 
 func TestAContactsHistoryHoldsIdsOnly(t *testing.T) {
