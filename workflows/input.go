@@ -36,7 +36,7 @@ func refused(err error) error {
 // vendor wants to be left alone.
 type failure struct {
 	code  crm.Code // empty: no worker answered
-	never error // what the workflow fails with; nil: it goes round again
+	never error    // what the workflow fails with; nil: it goes round again
 	wait  time.Duration
 }
 

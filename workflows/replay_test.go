@@ -15,8 +15,8 @@ import (
 
 // TestRecordedHistoriesReplay runs today's code over the histories of earlier runs: one that is under way when a new
 // version is installed must go on as it began. When this fails, versions.go says what to do; recording anew is right only
-// where no run can be as old as the history. `make histories` records those of the whole system, named Workflow-story;
-// the others are single paths, taken with
+// where no run can be as old as the history. `make histories` records stories of the whole system; the others are
+// single paths, taken with
 //
 //	temporal workflow show --workflow-id contact/L/C --output json > workflows/testdata/histories/<name>.json
 //
