@@ -74,7 +74,7 @@ func createContact(x *exchange) answer {
 		return anotherTenant
 	}
 	c := Contact{ID: newID(), Type: "lead"}
-	if err := x.apply(&c, body, true); err != nil {
+	if err := apply(x, contactProperties, &c, body, true); err != nil {
 		return failed(err)
 	}
 	made, err := x.server.insert(x.location, c, x.location.single)
@@ -117,7 +117,7 @@ func updateContact(x *exchange) answer {
 		return refusal
 	}
 	before, after, err := x.server.replace(rec, func(c *Contact) error {
-		if err := x.apply(c, body, false); err != nil {
+		if err := apply(x, contactProperties, c, body, false); err != nil {
 			return err
 		}
 		return x.location.single(c)
@@ -149,11 +149,7 @@ func deleteContact(x *exchange) answer {
 	}
 	x.effect = true
 	x.server.announce(before, nil)
-	body := map[string]any{"succeded": true}
-	if x.v3() {
-		body["succeeded"] = true // beside the old spelling
-	}
-	return answer{http.StatusOK, body}
+	return x.deleted()
 }
 
 func addTags(x *exchange) answer { return changeTags(x, http.StatusCreated, withTags) }

@@ -38,29 +38,39 @@ func officialSpecs(t *testing.T) specs {
 
 // exceptions are the places where the documents are silent or wrong, and why the fake does not follow them.
 var exceptions = map[string]string{
-	"403":                 "no 403 is declared; it was seen for tokens of another location",
-	"404":                 "no 404 is declared in v2; v3 declares it",
-	"contacts.search 422": "only 200, 400 and 401 are declared; 422 was seen without locationId or pageLimit",
-	customFieldValue:      "declared as a string, but the fields' types are number, list and object as well",
+	"403":                        "no 403 is declared; it was seen for tokens of another location",
+	"404":                        "no 404 is declared in v2; v3 declares it",
+	"contacts.search 422":        "only 200, 400 and 401 are declared; 422 was seen without locationId or pageLimit",
+	"locations.tasks.search 200": "a task is declared as a list, which can't be",
+	customFieldValue:             "declared as a string, but the fields' types are number, list and object as well",
 }
 
 const customFieldValue = "contact.customFields.value"
 
+// templates are the documents' paths of the operations.
+var templates = map[string]string{
+	"contacts.create": "/contacts/", "contacts.search": "/contacts/search",
+	"contacts.get": "/contacts/{contactId}", "contacts.update": "/contacts/{contactId}", "contacts.delete": "/contacts/{contactId}",
+	"contacts.tags.add": "/contacts/{contactId}/tags", "contacts.tags.remove": "/contacts/{contactId}/tags",
+	"contacts.tasks.list": "/contacts/{contactId}/tasks", "contacts.tasks.create": "/contacts/{contactId}/tasks",
+	"contacts.tasks.get":      "/contacts/{contactId}/tasks/{taskId}",
+	"contacts.tasks.update":   "/contacts/{contactId}/tasks/{taskId}",
+	"contacts.tasks.complete": "/contacts/{contactId}/tasks/{taskId}/completed",
+	"contacts.tasks.delete":   "/contacts/{contactId}/tasks/{taskId}",
+	"contacts.notes.list":     "/contacts/{contactId}/notes", "contacts.notes.create": "/contacts/{contactId}/notes",
+	"contacts.notes.get":    "/contacts/{contactId}/notes/{id}",
+	"contacts.notes.update": "/contacts/{contactId}/notes/{id}",
+	"contacts.notes.delete": "/contacts/{contactId}/notes/{id}",
+	"locations.get":         "/locations/{locationId}", "locations.tasks.search": "/locations/{locationId}/tasks/search",
+	"locations.custom-fields.list": "/locations/{locationId}/customFields",
+}
+
 // check validates one answer.
 func (s specs) check(t *testing.T, call ghltest.Call, request *http.Request, r reply) {
 	t.Helper()
-	doc, template := s.contacts, "/contacts/{contactId}"
-	switch call.Operation {
-	case "contacts.create":
-		template = "/contacts/"
-	case "contacts.search":
-		template = "/contacts/search"
-	case "contacts.tags.add", "contacts.tags.remove":
-		template = "/contacts/{contactId}/tags"
-	case "locations.get":
-		doc, template = s.locations, "/locations/{locationId}"
-	case "locations.custom-fields.list":
-		doc, template = s.locations, "/locations/{locationId}/customFields"
+	doc, template := s.contacts, templates[call.Operation]
+	if strings.HasPrefix(call.Operation, "locations.") {
+		doc = s.locations
 	}
 	path := doc.Paths.Value(template)
 	require.NotNil(t, path, template)
@@ -80,6 +90,7 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 	official := officialSpecs(t)
 	a := start(t)
 	a.PutLocation(ghltest.Location{ID: "other"})
+	a.Set(func(k *ghltest.Knobs) { k.Unlimited = true })
 	ids := a.Seed(home, 20)
 	full := map[string]any{
 		"locationId": home, "firstName": "Ada", "lastName": "Brook", "email": "a@us.example", "phone": "+12025550199", "gender": "female",
@@ -110,6 +121,31 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 		}
 		official.check(t, call, request, r)
 	}
+	hanging := func() {
+		t.Helper()
+		task, err := a.AddTask(ids[0], ghltest.Task{Title: "Call", Body: "b", AssignedTo: "u", Due: due})
+		require.NoError(t, err)
+		note, err := a.AddNote(ids[0], ghltest.Note{Body: "Likes tea", UserID: "u", Title: "t", Color: "#FFAA00"})
+		require.NoError(t, err)
+		tasks, notes := "/contacts/"+ids[0]+"/tasks", "/contacts/"+ids[0]+"/notes"
+		for _, path := range []string{tasks, tasks + "/" + task.ID, notes, notes + "/" + note.ID, tasks + "/nobody", notes + "/nobody"} {
+			try("GET", path, nil)
+		}
+		try("POST", tasks, map[string]any{"title": "Call", "dueDate": due, "completed": true})
+		try("POST", tasks, map[string]any{})
+		try("POST", notes, map[string]any{"body": "x"})
+		try("POST", notes, map[string]any{})
+		try("PUT", tasks+"/"+task.ID, map[string]any{"title": "x"})
+		try("PUT", tasks+"/"+task.ID, map[string]any{"title": ""})
+		try("PUT", tasks+"/"+task.ID+"/completed", map[string]any{"completed": true})
+		try("PUT", tasks+"/"+task.ID+"/completed", "{")
+		try("PUT", notes+"/"+note.ID, map[string]any{"body": "x"})
+		try("PUT", notes+"/"+note.ID, map[string]any{"body": nil})
+		try("DELETE", tasks+"/"+task.ID, nil)
+		try("DELETE", notes+"/"+note.ID, nil)
+		try("POST", "/locations/"+home+"/tasks/search", map[string]any{"contactId": ids[:1]})
+		try("POST", "/locations/"+home+"/tasks/search", map[string]any{"limit": 0})
+	}
 	everything := func() {
 		t.Helper()
 		for _, id := range append(ids[:9:9], "nobody") {
@@ -131,6 +167,7 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 		try("GET", "/locations/other", nil)
 		try("GET", "/locations/"+home+"/customFields?model=contact", nil)
 		try("GET", "/locations/"+home+"/customFields?model=odd", nil)
+		hanging()
 		try("DELETE", "/contacts/"+ids[len(ids)-1], nil)
 		try("DELETE", "/contacts/nobody", nil)
 	}
@@ -142,7 +179,7 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 	everything()
 	a.version = "2019-01-01"
 	everything()
-	assert.Len(t, seen, 9, "every operation")
+	assert.Len(t, seen, len(templates), "every operation")
 	assert.Len(t, used, len(exceptions), "an exception that nothing needs hides mistakes")
 }
 

@@ -26,6 +26,14 @@ func (s *Server) Control() http.Handler {
 		"DELETE /contacts/{id}":      func(r *http.Request) (any, error) { return nil, s.person(r).Delete(r.PathValue("id")) },
 		"POST /contacts/{id}/tags":   s.tag(Person.Tag),
 		"DELETE /contacts/{id}/tags": s.tag(Person.Untag),
+		"GET /contacts/{id}/tasks":   func(r *http.Request) (any, error) { return s.Tasks(r.PathValue("id")), nil },
+		"POST /contacts/{id}/tasks":  post(s, Person.AddTask),
+		"PATCH /tasks/{id}":          patch(s, Person.EditTask),
+		"DELETE /tasks/{id}":         func(r *http.Request) (any, error) { return nil, s.person(r).DeleteTask(r.PathValue("id")) },
+		"GET /contacts/{id}/notes":   func(r *http.Request) (any, error) { return s.Notes(r.PathValue("id")), nil },
+		"POST /contacts/{id}/notes":  post(s, Person.AddNote),
+		"PATCH /notes/{id}":          patch(s, Person.EditNote),
+		"DELETE /notes/{id}":         func(r *http.Request) (any, error) { return nil, s.person(r).DeleteNote(r.PathValue("id")) },
 		"GET /calls":                 func(*http.Request) (any, error) { return s.Calls(), nil },
 		"GET /stats":                 func(*http.Request) (any, error) { return s.Stats(), nil },
 		"POST /reset":                func(*http.Request) (any, error) { s.Reset(); return nil, nil },
@@ -134,6 +142,33 @@ func (s *Server) patchContact(r *http.Request) (any, error) {
 		c.Tags, c.CustomFields = append([]string{}, c.Tags...), append([]Value{}, c.CustomFields...)
 		_ = json.Unmarshal(patch, c) // tried just before
 	})
+}
+
+// post hangs what the body holds on a contact.
+func post[T any](s *Server, add func(Person, string, T) (T, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var made T
+		if err := json.NewDecoder(r.Body).Decode(&made); err != nil {
+			return nil, err
+		}
+		return add(s.person(r), r.PathValue("id"), made)
+	}
+}
+
+// patch sets what the body names of a task or note; an empty value clears.
+func patch[T any](s *Server, edit func(Person, string, func(*T)) (T, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var values json.RawMessage
+		if err := json.NewDecoder(r.Body).Decode(&values); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(values, new(T)); err != nil {
+			return nil, err
+		}
+		return edit(s.person(r), r.PathValue("id"), func(record *T) {
+			_ = json.Unmarshal(values, record) // tried just before
+		})
+	}
 }
 
 func (s *Server) tag(change func(Person, string, ...string) (Contact, error)) func(*http.Request) (any, error) {

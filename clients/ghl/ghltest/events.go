@@ -7,16 +7,25 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"strings"
 	"time"
 )
 
-// The types of events about contacts.
+// The types of events about contacts, their tasks and their notes. None tells that a task was edited or reopened.
 const (
 	ContactCreate    = "ContactCreate"
 	ContactUpdate    = "ContactUpdate"
 	ContactTagUpdate = "ContactTagUpdate"
 	ContactDndUpdate = "ContactDndUpdate"
 	ContactDelete    = "ContactDelete"
+
+	TaskCreate   = "TaskCreate"
+	TaskComplete = "TaskComplete"
+	TaskDelete   = "TaskDelete"
+
+	NoteCreate = "NoteCreate"
+	NoteUpdate = "NoteUpdate"
+	NoteDelete = "NoteDelete"
 )
 
 // The app and its version that all events are for.
@@ -28,26 +37,43 @@ const (
 // SignatureHeader carries the signature of a delivery.
 const SignatureHeader = "X-GHL-Signature"
 
-// event is something to tell: its body is made when it is sent, so that whoever changes a contact does not wait
-// for it.
+// event is something to tell: its body is made when it is sent, so that whoever changes a record does not wait for
+// it.
 type event struct {
-	kind    string
-	contact *Contact
-	at      time.Time
-	id      string // webhookId: the same on all attempts and duplicates
-	nested  bool
+	kind         string
+	about        subject
+	at           time.Time
+	id           string // webhookId: the same on all attempts and duplicates
+	nested, thin bool   // the knobs of these names
 }
 
-// announce tells the listener, if there is one, of a change: before is nil for a create, after for a delete.
-func (s *Server) announce(before, after *Contact) {
+// subject is a contact, a task or a note in the version that an event tells of.
+type subject interface {
+	home() (location, contact string)
+	told() map[string]any
+}
+
+func (c *Contact) home() (location, contact string) { return c.Location, c.ID }
+
+// announce tells the listener, if there is one, of a contact's change: before is nil for a create, after for a
+// delete.
+func (s *Server) announce(before, after *Contact) { s.publish(eventsOf(before, after)...) }
+
+// publish hands events over to the sender, if anybody listens.
+func (s *Server) publish(events ...event) {
 	k := s.current()
 	if k.WebhookURL == "" {
 		return
 	}
-	for _, e := range eventsOf(before, after) {
-		e.at, e.id, e.nested = s.now(), newUUID(), k.Nested
-		s.deliver(e, k)
+	for _, e := range events {
+		s.deliver(s.stamp(e, k), k)
 	}
+}
+
+// stamp makes an event one of now.
+func (s *Server) stamp(e event, k *Knobs) event {
+	e.at, e.id, e.nested, e.thin = s.now(), newUUID(), k.Nested, k.ThinTaskEvents
+	return e
 }
 
 // eventsOf lists the events that a change makes. Which fields make GHL send a ContactUpdate is not published; here
@@ -55,30 +81,35 @@ func (s *Server) announce(before, after *Contact) {
 func eventsOf(before, after *Contact) []event {
 	switch {
 	case before == nil:
-		return []event{{kind: ContactCreate, contact: after}}
+		return []event{{kind: ContactCreate, about: after}}
 	case after == nil:
-		return []event{{kind: ContactDelete, contact: before}}
+		return []event{{kind: ContactDelete, about: before}}
 	}
 	var events []event
 	if !sameTags(before, after) {
-		events = append(events, event{kind: ContactTagUpdate, contact: after})
+		events = append(events, event{kind: ContactTagUpdate, about: after})
 	}
 	if before.DND != after.DND || !bytes.Equal(before.DNDSettings, after.DNDSettings) {
-		events = append(events, event{kind: ContactDndUpdate, contact: after})
+		events = append(events, event{kind: ContactDndUpdate, about: after})
 	}
 	if len(events) == 0 || !sameOtherwise(before, after) {
-		events = append(events, event{kind: ContactUpdate, contact: after})
+		events = append(events, event{kind: ContactUpdate, about: after})
 	}
 	return events
 }
 
 // body is what is sent and signed. Real bodies are flat; the guide's samples nest.
 func (e event) body() []byte {
+	location, _ := e.about.home()
 	body := map[string]any{
-		"type": e.kind, "locationId": e.contact.Location, "appId": AppID, "versionId": VersionID,
+		"type": e.kind, "locationId": location, "appId": AppID, "versionId": VersionID,
 		"webhookId": e.id, "timestamp": wireTime(e.at),
 	}
-	told := e.contact.told()
+	told := e.about.told()
+	if e.thin && e.kind == TaskCreate {
+		delete(told, "contactId")
+		delete(told, "body")
+	}
 	if e.kind != ContactDndUpdate {
 		delete(told, "dndSettings")
 	}
@@ -92,14 +123,25 @@ func (e event) body() []byte {
 	return text
 }
 
-// Event returns the body of an event about a contact, as it would be sent now. For [ContactDelete] too the contact
-// must still be there.
-func (s *Server) Event(kind, contact string) ([]byte, error) {
-	_, current, err := s.contact(contact)
+// Event returns the body of an event about a contact, a task or a note, as it would be sent now. For deletes too the
+// record must still be there.
+func (s *Server) Event(kind, id string) ([]byte, error) {
+	about, err := s.subject(kind, id)
 	if err != nil {
 		return nil, err
 	}
-	return event{kind: kind, contact: current, at: s.now(), id: newUUID(), nested: s.current().Nested}.body(), nil
+	return s.stamp(event{kind: kind, about: about}, s.current()).body(), nil
+}
+
+func (s *Server) subject(kind, id string) (subject, error) {
+	switch {
+	case strings.HasPrefix(kind, "Task"):
+		return find(s, tasksOf, id)
+	case strings.HasPrefix(kind, "Note"):
+		return find(s, notesOf, id)
+	}
+	_, current, err := s.contact(id)
+	return current, err
 }
 
 // Sign returns the [SignatureHeader] of a body: its Ed25519 signature in base64.

@@ -23,12 +23,13 @@ type Knobs struct {
 	Window    time.Duration `json:"window,omitempty"`    // 0: 10 s
 	Daily     int           `json:"daily,omitempty"`     // calls per day (UTC); 0: 200,000
 
-	Lag           time.Duration `json:"lag,omitempty"`           // how long a change stays invisible to the search
+	Lag           time.Duration `json:"lag,omitempty"`           // how long a change stays invisible to the search for contacts
 	Complete      bool          `json:"complete,omitempty"`      // search documents hold every value unaltered
 	TagsLeaveDate bool          `json:"tagsLeaveDate,omitempty"` // a change of tags alone leaves dateUpdated as it is
 
 	WebhookURL        string        `json:"webhookUrl,omitempty"`        // empty: nobody listens, nothing is sent
-	Nested            bool          `json:"nested,omitempty"`            // events hold the contact under "data"
+	Nested            bool          `json:"nested,omitempty"`            // events hold the record under "data"
+	ThinTaskEvents    bool          `json:"thinTaskEvents,omitempty"`    // TaskCreate comes without contactId and body
 	DropWebhooks      float64       `json:"dropWebhooks,omitempty"`      // share of events that are never sent, 0 to 1
 	DuplicateWebhooks int           `json:"duplicateWebhooks,omitempty"` // how many times more each event is sent
 	ReorderWebhooks   time.Duration `json:"reorderWebhooks,omitempty"`   // each event waits a random time up to this
@@ -55,7 +56,7 @@ type Fault struct {
 	Cut         bool          `json:"cut,omitempty"`         // only the first half of the answer's JSON
 	HTML        bool          `json:"html,omitempty"`        // a page instead of JSON, as proxies send
 	Empty       bool          `json:"empty,omitempty"`       // {} as the answer
-	Foreign     bool          `json:"foreign,omitempty"`     // the answer speaks of another contact or location
+	Foreign     bool          `json:"foreign,omitempty"`     // the answer speaks of another record or location
 }
 
 // Set changes knobs; the change holds for calls that begin after it.

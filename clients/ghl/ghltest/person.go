@@ -2,7 +2,7 @@ package ghltest
 
 import "slices"
 
-// Person changes contacts as somebody does in GHL's own pages: nothing is counted against a limit, duplicates are
+// Person changes contacts, tasks and notes as somebody does in GHL's own pages: nothing is counted against a limit, duplicates are
 // possible, and webhooks go out.
 type Person struct {
 	server *Server

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// property is what a create (POST) or an update (PUT) may say of one field.
-type property struct {
+// property is what a create (POST) or an update (PUT) may say of one field of a record.
+type property[T any] struct {
 	create, update access
-	set            func(x *exchange, c *Contact, value json.RawMessage) error
+	set            func(x *exchange, record *T, value json.RawMessage) error
 }
 
 type access int
@@ -28,9 +28,9 @@ const (
 	nullable               // a value, or null to clear it
 )
 
-// properties are all that the spec lets a body hold. What is not documented is whether null clears a field: it does
+// contactProperties are all that the spec lets a body hold. What is not documented is whether null clears a field: it does
 // here.
-var properties = map[string]property{
+var contactProperties = map[string]property[Contact]{
 	"locationId":         {required, refused, setNothing},
 	"firstName":          {nullable, nullable, text(func(c *Contact) *string { return &c.FirstName })},
 	"lastName":           {nullable, nullable, text(func(c *Contact) *string { return &c.LastName })},
@@ -49,7 +49,7 @@ var properties = map[string]property{
 	"source":             {required, nullable, text(func(c *Contact) *string { return &c.Source })},
 	"assignedTo":         {required, nullable, text(func(c *Contact) *string { return &c.AssignedTo })},
 	"dateOfBirth":        {nullable, nullable, setDateOfBirth},
-	"dnd":                {required, required, setDND},
+	"dnd":                {required, required, boolean(func(c *Contact) *bool { return &c.DND })},
 	"dndSettings":        {required, required, object(func(c *Contact) *json.RawMessage { return &c.DNDSettings })},
 	"inboundDndSettings": {required, required, object(func(c *Contact) *json.RawMessage { return &c.InboundDND })},
 	"tags":               {required, required, setTags},
@@ -61,8 +61,8 @@ type invalid []string
 
 func (v invalid) Error() string { return strings.Join(v, "; ") }
 
-// apply writes a body's properties into a contact.
-func (x *exchange) apply(c *Contact, body map[string]json.RawMessage, create bool) error {
+// apply writes a body's properties into a record.
+func apply[T any](x *exchange, properties map[string]property[T], record *T, body map[string]json.RawMessage, create bool) error {
 	var wrong invalid
 	for _, name := range slices.Sorted(maps.Keys(body)) {
 		p, known := properties[name]
@@ -76,7 +76,7 @@ func (x *exchange) apply(c *Contact, body map[string]json.RawMessage, create boo
 		case isNull && may == required:
 			wrong = append(wrong, name+" should not be null")
 		default:
-			if err := p.set(x, c, body[name]); err != nil {
+			if err := p.set(x, record, body[name]); err != nil {
 				wrong = append(wrong, name+" "+err.Error())
 			}
 		}
@@ -109,9 +109,19 @@ var notAnObject = refuse(http.StatusBadRequest, "Unexpected token in JSON")
 func setNothing(*exchange, *Contact, json.RawMessage) error { return nil }
 
 // text makes a setter of a string; null clears it.
-func text(field func(*Contact) *string) func(*exchange, *Contact, json.RawMessage) error {
-	return func(_ *exchange, c *Contact, value json.RawMessage) error {
-		return setText(field(c), value)
+func text[T any](field func(*T) *string) func(*exchange, *T, json.RawMessage) error {
+	return func(_ *exchange, record *T, value json.RawMessage) error {
+		return setText(field(record), value)
+	}
+}
+
+// boolean makes a setter of a bool.
+func boolean[T any](field func(*T) *bool) func(*exchange, *T, json.RawMessage) error {
+	return func(_ *exchange, record *T, value json.RawMessage) error {
+		if json.Unmarshal(value, field(record)) != nil {
+			return errors.New("must be a boolean value")
+		}
+		return nil
 	}
 }
 
@@ -192,13 +202,6 @@ func setDateOfBirth(_ *exchange, c *Contact, value json.RawMessage) error {
 		}
 	}
 	return errors.New("must be a valid date")
-}
-
-func setDND(_ *exchange, c *Contact, value json.RawMessage) error {
-	if json.Unmarshal(value, &c.DND) != nil {
-		return errors.New("must be a boolean value")
-	}
-	return nil
 }
 
 // setTags replaces all tags: that is what GHL does with the tags of a create or update.

@@ -99,6 +99,51 @@ func (r RemoteServer) Delete(ctx context.Context, id string) error {
 	return r.do(ctx, http.MethodDelete, r.as(contactPath(id)), nil, nil)
 }
 
+// Tasks returns a contact's tasks, oldest first.
+func (r RemoteServer) Tasks(ctx context.Context, contact string) ([]Task, error) {
+	return ask[[]Task](ctx, r, http.MethodGet, contactPath(contact)+"/tasks", nil)
+}
+
+// AddTask puts a task on a contact and returns it as saved.
+func (r RemoteServer) AddTask(ctx context.Context, contact string, t Task) (Task, error) {
+	return ask[Task](ctx, r, http.MethodPost, r.as(contactPath(contact)+"/tasks"), t)
+}
+
+// EditTask sets the named values (JSON names of [Task]); empty ones clear.
+func (r RemoteServer) EditTask(ctx context.Context, id string, values map[string]any) (Task, error) {
+	return ask[Task](ctx, r, http.MethodPatch, r.as("/tasks/"+url.PathEscape(id)), values)
+}
+
+// CompleteTask ticks a task off.
+func (r RemoteServer) CompleteTask(ctx context.Context, id string) (Task, error) {
+	return r.EditTask(ctx, id, map[string]any{"completed": true})
+}
+
+// DeleteTask deletes a task.
+func (r RemoteServer) DeleteTask(ctx context.Context, id string) error {
+	return r.do(ctx, http.MethodDelete, r.as("/tasks/"+url.PathEscape(id)), nil, nil)
+}
+
+// Notes returns a contact's notes, oldest first.
+func (r RemoteServer) Notes(ctx context.Context, contact string) ([]Note, error) {
+	return ask[[]Note](ctx, r, http.MethodGet, contactPath(contact)+"/notes", nil)
+}
+
+// AddNote puts a note on a contact and returns it as saved.
+func (r RemoteServer) AddNote(ctx context.Context, contact string, n Note) (Note, error) {
+	return ask[Note](ctx, r, http.MethodPost, r.as(contactPath(contact)+"/notes"), n)
+}
+
+// EditNote sets the named values (JSON names of [Note]); empty ones clear.
+func (r RemoteServer) EditNote(ctx context.Context, id string, values map[string]any) (Note, error) {
+	return ask[Note](ctx, r, http.MethodPatch, r.as("/notes/"+url.PathEscape(id)), values)
+}
+
+// DeleteNote deletes a note.
+func (r RemoteServer) DeleteNote(ctx context.Context, id string) error {
+	return r.do(ctx, http.MethodDelete, r.as("/notes/"+url.PathEscape(id)), nil, nil)
+}
+
 // Calls returns the newest calls, oldest first.
 func (r RemoteServer) Calls(ctx context.Context) ([]Call, error) {
 	return ask[[]Call](ctx, r, http.MethodGet, "/calls", nil)
@@ -124,7 +169,7 @@ func (r RemoteServer) Settle(ctx context.Context) error {
 	return r.do(ctx, http.MethodPost, "/settle", nil, nil)
 }
 
-// Event returns an event about a contact with its signature, as it would be sent now.
+// Event returns an event about a contact, a task or a note with its signature, as it would be sent now.
 func (r RemoteServer) Event(ctx context.Context, kind, contact string) (SignedEvent, error) {
 	return ask[SignedEvent](ctx, r, http.MethodPost, "/events/"+url.PathEscape(kind)+"/"+url.PathEscape(contact), nil)
 }

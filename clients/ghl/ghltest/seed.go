@@ -98,8 +98,10 @@ func (c *Contact) fill(i int) {
 	c.DND = i%11 == 0
 	if i%2 == 0 {
 		c.CustomFields = []Value{
-			{SeedFields[0].ID, SeedFields[0].Options[i%3]}, {SeedFields[1].ID, 1 + i%6},
-			{SeedFields[2].ID, []string{"garden", "music"}}, {SeedFields[3].ID, "At the summer fair\nby the “old” pier"},
+			{SeedFields[0].ID, SeedFields[0].Options[i%3]},
+			{SeedFields[1].ID, 1 + i%6},
+			{SeedFields[2].ID, []string{"garden", "music"}},
+			{SeedFields[3].ID, "At the summer fair\nby the “old” pier"},
 		}
 	}
 	if i%4 == 0 {

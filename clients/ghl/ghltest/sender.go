@@ -142,9 +142,10 @@ func (s *sender) abandon() {
 // deliver puts an event and its duplicates into the queue, unless a knob or the bound drops it.
 func (s *Server) deliver(e event, k *Knobs) {
 	dropped := k.DropWebhooks > 0 && rand.Float64() < k.DropWebhooks
+	location, contact := e.about.home()
 	for range 1 + max(k.DuplicateWebhooks, 0) {
 		d := &delivery{event: e, url: k.WebhookURL, knobs: k, state: Delivery{
-			WebhookID: e.id, Type: e.kind, Location: e.contact.Location, Contact: e.contact.ID, At: e.at,
+			WebhookID: e.id, Type: e.kind, Location: location, Contact: contact, At: e.at,
 		}}
 		s.sender.enlist(s, d, dropped)
 	}

@@ -29,6 +29,7 @@ type Server struct {
 	locations sync.Map // id → *location
 	tokens    sync.Map // token → *location
 	records   sync.Map // contact id → *record
+	owners    sync.Map // task or note id → the *record of its contact
 
 	knobs     atomic.Pointer[Knobs]
 	knobsLock sync.Mutex // held by whoever replaces knobs
@@ -62,7 +63,19 @@ var operations = []operation{
 	{"contacts.delete", "DELETE", "contacts/{id}", "contacts.write", nil, deleteContact},
 	{"contacts.tags.add", "POST", "contacts/{id}/tags", "contacts.write", nil, addTags},
 	{"contacts.tags.remove", "DELETE", "contacts/{id}/tags", "contacts.write", nil, removeTags},
+	{"contacts.tasks.list", "GET", "contacts/{id}/tasks", "contacts.readonly", nil, listTasks},
+	{"contacts.tasks.create", "POST", "contacts/{id}/tasks", "contacts.write", nil, createTask},
+	{"contacts.tasks.get", "GET", "contacts/{id}/tasks/{item}", "contacts.readonly", nil, getTask},
+	{"contacts.tasks.update", "PUT", "contacts/{id}/tasks/{item}", "contacts.write", nil, updateTask},
+	{"contacts.tasks.complete", "PUT", "contacts/{id}/tasks/{item}/completed", "contacts.write", nil, completeTask},
+	{"contacts.tasks.delete", "DELETE", "contacts/{id}/tasks/{item}", "contacts.write", nil, deleteTask},
+	{"contacts.notes.list", "GET", "contacts/{id}/notes", "contacts.readonly", nil, listNotes},
+	{"contacts.notes.create", "POST", "contacts/{id}/notes", "contacts.write", nil, createNote},
+	{"contacts.notes.get", "GET", "contacts/{id}/notes/{item}", "contacts.readonly", nil, getNote},
+	{"contacts.notes.update", "PUT", "contacts/{id}/notes/{item}", "contacts.write", nil, updateNote},
+	{"contacts.notes.delete", "DELETE", "contacts/{id}/notes/{item}", "contacts.write", nil, deleteNote},
 	{"locations.get", "GET", "locations/{id}", "locations.readonly", nil, getLocation},
+	{"locations.tasks.search", "POST", "locations/{id}/tasks/search", "locations/tasks.readonly", nil, searchTasks},
 	{"locations.custom-fields.list", "GET", "locations/{id}/customFields", "locations/customFields.readonly", []string{"model"}, listCustomFields},
 }
 
@@ -76,7 +89,7 @@ type exchange struct {
 	body      []byte
 	at        time.Time
 	operation operation
-	id        string    // the {id} of the path
+	id, item  string    // the {id} and the {item} of the path
 	location  *location // of the token; nil: nobody's
 	knobs     *Knobs
 	fault     Fault
@@ -118,36 +131,44 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.reply(w, x, x.handle())
 }
 
-// route finds the operation and its id.
+// route finds the operation and its ids.
 func (x *exchange) route() bool {
 	path := strings.TrimPrefix(x.request.URL.EscapedPath(), "/")
 	for _, op := range operations {
-		id, ok := match(op.path, path)
+		ids, ok := match(op.path, path)
 		if !ok || op.method != x.request.Method {
 			continue
 		}
-		x.operation, x.id = op, id
+		x.operation, x.id, x.item = op, ids["{id}"], ids["{item}"]
 		if strings.HasPrefix(op.name, "contacts.") {
-			x.contact = id
+			x.contact = x.id
 		}
 		return true
 	}
 	return false
 }
 
-// match compares an escaped path with a pattern that may hold one {id}.
-func match(pattern, path string) (id string, ok bool) {
-	before, after, hasID := strings.Cut(pattern, "{id}")
-	if !hasID {
-		return "", pattern == path
+// match compares an escaped path with a pattern, and returns what stands in its braces.
+func match(pattern, path string) (ids map[string]string, ok bool) {
+	wanted, parts := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(wanted) != len(parts) {
+		return nil, false
 	}
-	rest, starts := strings.CutPrefix(path, before)
-	id, ends := strings.CutSuffix(rest, after)
-	if !starts || !ends || id == "" || strings.Contains(id, "/") {
-		return "", false
+	ids = map[string]string{}
+	for i, part := range parts {
+		if !strings.HasPrefix(wanted[i], "{") {
+			if part != wanted[i] {
+				return nil, false
+			}
+			continue
+		}
+		id, err := url.PathUnescape(part)
+		if err != nil || id == "" {
+			return nil, false
+		}
+		ids[wanted[i]] = id
 	}
-	id, err := url.PathUnescape(id)
-	return id, err == nil
+	return ids, true
 }
 
 // admit checks the token and counts the call against its location's limits. Which of several refusals GHL would

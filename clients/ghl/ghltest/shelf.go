@@ -10,14 +10,16 @@ import (
 	"time"
 )
 
-// ErrGone tells that there is no such contact, or no longer.
-var ErrGone = errors.New("ghltest: no such contact")
+// ErrGone tells that there is no such contact, task or note, or no longer.
+var ErrGone = errors.New("ghltest: no such record")
 
 // record is one contact through its life. Its versions are never changed, only replaced, so readers need no lock.
 type record struct {
 	location *location
 	current  atomic.Pointer[Contact] // nil: deleted
 	shown    *Contact                // the version that the search shows; guarded by the shelf's lock
+	tasks    []*Task                 // oldest first; guarded by the shelf's lock, as are the notes
+	notes    []*Note
 }
 
 // shelf holds what a location must keep in order: who has which email and phone, and what the search shows.
@@ -128,7 +130,7 @@ func (s *Server) replace(rec *record, change func(*Contact) error) (before, afte
 	return before, &next, nil
 }
 
-// remove deletes a contact for good.
+// remove deletes a contact for good, and what hangs on it.
 func (s *Server) remove(rec *record) (*Contact, error) {
 	l := rec.location
 	l.mu.Lock()
@@ -138,6 +140,7 @@ func (s *Server) remove(rec *record) (*Contact, error) {
 		return nil, ErrGone
 	}
 	s.records.Delete(before.ID)
+	s.disown(rec)
 	l.settle(rec, before, nil, s.now(), s.current().Lag)
 	return before, nil
 }
