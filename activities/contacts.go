@@ -119,6 +119,9 @@ func (c *Contacts) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retr
 // pageWidth is how many contacts of one page are worked on at a time.
 const pageWidth = 8
 
+// beatInterval is well below the heartbeat time-out of a page (30 s).
+const beatInterval = 8 * time.Second
+
 // BringPageIntoStep does for up to 50 contacts what BringIntoStep does for one. A contact that fails on its own account
 // goes to its own SyncContact; a system that is away fails the page, which goes on where it was.
 func (c *Contacts) BringPageIntoStep(ctx context.Context, in PageRound) (PageAnswer, error) {
@@ -136,6 +139,9 @@ func (c *Contacts) BringPageIntoStep(ctx context.Context, in PageRound) (PageAns
 	for _, contact := range p.progress.Done {
 		done[contact] = true
 	}
+	beating, stop := context.WithCancel(ctx)
+	defer stop()
+	go p.beat(beating)
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(pageWidth)
 	for _, hint := range in.Hints {
@@ -156,6 +162,22 @@ type page struct {
 	progress struct {
 		Done   []string
 		Answer PageAnswer
+	}
+}
+
+// beat tells Temporal that the page is alive also while a slow system lets no contact finish.
+func (p *page) beat(ctx context.Context) {
+	ticker := time.NewTicker(beatInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			p.mu.Lock()
+			activity.RecordHeartbeat(ctx, p.progress)
+			p.mu.Unlock()
+		}
 	}
 }
 
