@@ -7,10 +7,13 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-// Client writes contacts to one Rankr account. It is safe for concurrent use and never retries.
+// Client writes contacts, tasks and notes to one Rankr account. It is safe for concurrent use and never retries.
 type Client struct{ rest *rest.Client }
 
-var _ crm.Destination = (*Client)(nil)
+var (
+	_ crm.Destination     = (*Client)(nil)
+	_ crm.TaskDestination = (*Client)(nil)
+)
 
 // New makes a client. Its calls ask the rest client for the token and the rate limit of "account".
 func New(rest *rest.Client) *Client { return &Client{rest: rest} }

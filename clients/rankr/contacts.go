@@ -163,6 +163,11 @@ func (c *Client) Delete(ctx context.Context, _, id string) error {
 	if err != nil {
 		return err
 	}
+	return c.delete(ctx, call)
+}
+
+// delete makes a call that deletes something. It is content when that is gone already.
+func (c *Client) delete(ctx context.Context, call rest.Call) error {
 	var answer struct {
 		Succeeded bool `json:"succeeded"`
 	}

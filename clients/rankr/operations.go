@@ -47,10 +47,52 @@ var (
 		"contacts.removeTags", http.MethodDelete, "contacts/{id}/tags", true,
 		"removes tags from those the record has",
 	}
+
+	listTasks = Operation{
+		"tasks.list", http.MethodGet, "contacts/{id}/tasks", true,
+		"reads all tasks of a record",
+	}
+	createTask = Operation{
+		"tasks.create", http.MethodPost, "contacts/{id}/tasks", true,
+		"makes a task; the Idempotency-Key gives the first answer again",
+	}
+	updateTask = Operation{
+		"tasks.update", http.MethodPut, "contacts/{id}/tasks/{taskId}", true,
+		"sets and clears a task's fields",
+	}
+	completeTask = Operation{
+		"tasks.complete", http.MethodPut, "contacts/{id}/tasks/{taskId}/completed", true,
+		"completes or reopens a task",
+	}
+	deleteTask = Operation{
+		"tasks.delete", http.MethodDelete, "contacts/{id}/tasks/{taskId}", true,
+		"deletes a task; no other ever gets its id",
+	}
+
+	listNotes = Operation{
+		"notes.list", http.MethodGet, "contacts/{id}/notes", true,
+		"reads all notes of a record",
+	}
+	createNote = Operation{
+		"notes.create", http.MethodPost, "contacts/{id}/notes", true,
+		"makes a note; the Idempotency-Key gives the first answer again",
+	}
+	updateNote = Operation{
+		"notes.update", http.MethodPut, "contacts/{id}/notes/{noteId}", true,
+		"sets and clears a note's fields",
+	}
+	deleteNote = Operation{
+		"notes.delete", http.MethodDelete, "contacts/{id}/notes/{noteId}", true,
+		"deletes a note; no other ever gets its id",
+	}
 )
 
 // Operations are all calls that this package can make.
-var Operations = []Operation{findContacts, getContact, createContact, updateContact, deleteContact, addTags, removeTags}
+var Operations = []Operation{
+	findContacts, getContact, createContact, updateContact, deleteContact, addTags, removeTags,
+	listTasks, createTask, updateTask, completeTask, deleteTask,
+	listNotes, createNote, updateNote, deleteNote,
+}
 
 // account is whose token and whose rate limit a call uses: there is one Rankr account in an installation.
 const account = "account"
@@ -60,14 +102,17 @@ func (o Operation) call() rest.Call {
 	return rest.Call{Operation: o.Name, Method: o.Method, Path: o.Path, Account: account, Header: http.Header{}}
 }
 
-// on makes a request of an operation on one record. An id that could lead to another path is refused before
-// anything is sent.
-func (o Operation) on(id string) (rest.Call, error) {
-	if !crm.ValidID(id) {
-		return rest.Call{}, o.refuse("id")
-	}
+// on makes a request of an operation on one record, or on a task or note of one: the ids take the places of the
+// braces in their order. An id that could lead to another path is refused before anything is sent.
+func (o Operation) on(ids ...string) (rest.Call, error) {
 	call := o.call()
-	call.Path = strings.Replace(o.Path, "{id}", url.PathEscape(id), 1)
+	for _, id := range ids {
+		if !crm.ValidID(id) {
+			return rest.Call{}, o.refuse("id")
+		}
+		start, end := strings.Index(call.Path, "{"), strings.Index(call.Path, "}")
+		call.Path = call.Path[:start] + url.PathEscape(id) + call.Path[end+1:]
+	}
 	return call, nil
 }
 

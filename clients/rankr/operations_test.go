@@ -12,8 +12,23 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
+// target is a record with a task and a note.
+type target struct{ record, task, note string }
+
+func newTarget(t *testing.T, server *rankrtest.Server, record rankrtest.Record) target {
+	t.Helper()
+	contact, err := server.Add(record)
+	require.NoError(t, err)
+	task, err := server.AddTask(rankrtest.Task{Item: rankrtest.Item{ContactID: contact.ID}, Title: "Call", Body: "back"})
+	require.NoError(t, err)
+	note, err := server.AddNote(rankrtest.Note{Item: rankrtest.Item{ContactID: contact.ID}, Content: "Called"})
+	require.NoError(t, err)
+	return target{contact.ID, task.ID, note.ID}
+}
+
 // everything makes each call that the client can make, under the operation's name.
-func everything(c *rankr.Client, id string) map[string]func(t *testing.T) error {
+func everything(c *rankr.Client, on target) map[string]func(t *testing.T) error {
+	id := on.record
 	return map[string]func(t *testing.T) error{
 		"contacts.find": func(t *testing.T) error {
 			_, err := c.Find(t.Context(), "L", crm.Keys{ExternalID: "E1", Email: "ann+1@example.com", Phone: "+12025550143"})
@@ -35,6 +50,26 @@ func everything(c *rankr.Client, id string) map[string]func(t *testing.T) error 
 		"contacts.delete":     func(t *testing.T) error { return c.Delete(t.Context(), "L", id) },
 		"contacts.addTags":    func(t *testing.T) error { return c.AddTags(t.Context(), "L", id, []string{"vip"}) },
 		"contacts.removeTags": func(t *testing.T) error { return c.RemoveTags(t.Context(), "L", id, []string{"vip"}) },
+
+		"tasks.list": func(t *testing.T) error { _, err := c.Tasks(t.Context(), "L", id); return err },
+		"tasks.create": func(t *testing.T) error {
+			_, err := c.CreateTask(t.Context(), "L", id, "key "+t.Name(), fullTask("T9"))
+			return err
+		},
+		"tasks.update": func(t *testing.T) error {
+			return c.UpdateTask(t.Context(), "L", id, crm.Task{ID: on.task, ExternalID: "T8", Title: "Write"})
+		},
+		"tasks.complete": func(t *testing.T) error { return c.CompleteTask(t.Context(), "L", id, on.task, true) },
+		"tasks.delete":   func(t *testing.T) error { return c.DeleteTask(t.Context(), "L", id, on.task) },
+		"notes.list":     func(t *testing.T) error { _, err := c.Notes(t.Context(), "L", id); return err },
+		"notes.create": func(t *testing.T) error {
+			_, err := c.CreateNote(t.Context(), "L", id, "key "+t.Name(), fullNote("N9"))
+			return err
+		},
+		"notes.update": func(t *testing.T) error {
+			return c.UpdateNote(t.Context(), "L", id, crm.Note{ID: on.note, ExternalID: "N8", Content: "Wrote"})
+		},
+		"notes.delete": func(t *testing.T) error { return c.DeleteNote(t.Context(), "L", id, on.note) },
 	}
 }
 
@@ -42,9 +77,7 @@ func TestEachOperationHasAMethodAFakeRouteAndAPlaceInTheContract(t *testing.T) {
 	server, client := fake(t, nil)
 	doc, err := contracttest.Document()
 	require.NoError(t, err)
-	made, err := server.Add(rankrtest.Record{})
-	require.NoError(t, err)
-	calls := everything(client, made.ID)
+	calls := everything(client, newTarget(t, server, rankrtest.Record{}))
 	assert.Len(t, calls, len(rankr.Operations), "a method without a row")
 	for _, o := range rankr.Operations {
 		assert.NotEmpty(t, o.Doc, o.Name)
@@ -66,9 +99,8 @@ func TestRepeatableOperationsLeaveTheSameRecordsTheSecondTime(t *testing.T) {
 	for _, o := range rankr.Operations {
 		t.Run(o.Name, func(t *testing.T) {
 			server, client := fake(t, nil)
-			made, err := server.Add(rankrtest.Record{ExternalID: "E1", Tags: []string{"lead", "vip"}, Fields: map[string]any{"state": "CA"}})
-			require.NoError(t, err)
-			do := everything(client, made.ID)[o.Name]
+			on := newTarget(t, server, rankrtest.Record{ExternalID: "E1", Tags: []string{"lead", "vip"}, Fields: map[string]any{"state": "CA"}})
+			do := everything(client, on)[o.Name]
 			require.NoError(t, do(t))
 			once := content(server)
 			require.NoError(t, do(t))
@@ -77,11 +109,17 @@ func TestRepeatableOperationsLeaveTheSameRecordsTheSecondTime(t *testing.T) {
 	}
 }
 
-// content is all records without what every write moves.
-func content(server *rankrtest.Server) []rankrtest.Record {
-	all := server.All()
+// content is all records, tasks and notes without what every write moves.
+func content(server *rankrtest.Server) []any {
+	all, tasks, notes := server.All(), server.Tasks(""), server.Notes("")
 	for i := range all {
 		all[i].Version, all[i].Updated = 0, all[i].Added
 	}
-	return all
+	for i := range tasks {
+		tasks[i].Version, tasks[i].Updated = 0, tasks[i].Added
+	}
+	for i := range notes {
+		notes[i].Version, notes[i].Updated = 0, notes[i].Added
+	}
+	return []any{all, tasks, notes}
 }

@@ -14,6 +14,7 @@ var known = append([]string{
 	"id", "locationId", "contactId", "externalId", "name", "gender", "tags", "customFields", "businessId", "segments",
 	"dateAdded", "dateUpdated", "model", "page", "pageLimit", "searchAfter", "query", "filters", "sort",
 	"value", "field_value", "fieldValue", "key", "country", "location",
+	"title", "body", "dueDate", "status", "completed", "content", "createdAt",
 }, crm.StandardFields...)
 
 // keyPattern is what the part after a field's dot may look like: a custom field's key, or a known name.

@@ -122,7 +122,7 @@ func parseCursor(text string) (int, bool) {
 func (s *Server) get(a *account, req request) answer {
 	r := s.known(a, req.id)
 	if r == nil {
-		return notFound()
+		return notFound("contact")
 	}
 	return s.contact(http.StatusOK, r)
 }
@@ -133,7 +133,9 @@ func (s *Server) create(a *account, req request) answer {
 		return *invalid(errs...)
 	}
 	if taken := s.owner(a, next.ExternalID, ""); taken != nil {
-		return conflict(taken)
+		refused := conflict(taken.ID)
+		refused.record = taken
+		return refused
 	}
 	return s.contact(http.StatusCreated, s.insert(a, next, client))
 }
@@ -141,7 +143,7 @@ func (s *Server) create(a *account, req request) answer {
 func (s *Server) update(a *account, req request) answer {
 	r := s.known(a, req.id)
 	if r == nil {
-		return notFound()
+		return notFound("contact")
 	}
 	if s.knobs.ETags && req.ifMatch != "" && req.ifMatch != "*" && req.ifMatch != r.etag() {
 		moved := failure(http.StatusPreconditionFailed, "the contact changed")
@@ -155,7 +157,9 @@ func (s *Server) update(a *account, req request) answer {
 		return refused
 	}
 	if taken := s.owner(a, next.ExternalID, r.ID); taken != nil {
-		return conflict(taken)
+		refused := conflict(taken.ID)
+		refused.record = taken
+		return refused
 	}
 	s.replace(a, r, next, client)
 	return s.contact(http.StatusOK, r)
@@ -164,7 +168,7 @@ func (s *Server) update(a *account, req request) answer {
 func (s *Server) delete(a *account, req request) answer {
 	r := s.known(a, req.id)
 	if r == nil {
-		return notFound()
+		return notFound("contact")
 	}
 	s.drop(a, r, client)
 	return answer{status: http.StatusOK, body: map[string]any{"succeeded": true}, record: r}
@@ -187,7 +191,7 @@ func (s *Server) removeTags(a *account, req request) answer {
 func (s *Server) changeTags(a *account, req request, change func(have, tags []string) []string) answer {
 	r := s.known(a, req.id)
 	if r == nil {
-		return notFound()
+		return notFound("contact")
 	}
 	tags, errs := s.knobs.tagsBody(req.body)
 	if errs != nil {
@@ -217,12 +221,11 @@ func (s *Server) contact(status int, r *Record) answer {
 	return a
 }
 
-func notFound() answer { return failure(http.StatusNotFound, "no such contact") }
+func notFound(noun string) answer { return failure(http.StatusNotFound, "no such "+noun) }
 
-func conflict(taken *Record) answer {
+func conflict(winner string) answer {
 	const status = http.StatusConflict
-	body := failureBody{StatusCode: status, Message: "externalId is taken", ID: taken.ID}
-	return answer{status: status, body: body, record: taken}
+	return answer{status: status, body: failureBody{StatusCode: status, Message: "externalId is taken", ID: winner}}
 }
 
 func (r *Record) etag() string { return strconv.Quote(r.ID + "-" + strconv.Itoa(r.Version)) }

@@ -27,12 +27,26 @@ func (s *Server) Control() http.Handler {
 		return s.Edit(r.PathValue("id"), func(have *Record) { *have = record })
 	}))
 	mux.HandleFunc("DELETE /records/{id}", show(func(r *http.Request) (any, error) { return nil, s.Remove(r.PathValue("id")) }))
+	serveItems(mux, s, "tasks", s.tasks)
+	serveItems(mux, s, "notes", s.notes)
 	mux.HandleFunc("GET /calls", show(func(*http.Request) (any, error) { return s.Calls(), nil }))
 	mux.HandleFunc("DELETE /calls", show(func(*http.Request) (any, error) { s.Forget(); return nil, nil }))
 	mux.HandleFunc("GET /history", show(func(r *http.Request) (any, error) { return s.History(r.FormValue("externalId")), nil }))
 	mux.HandleFunc("GET /doubled", show(func(*http.Request) (any, error) { return s.Doubled(), nil }))
 	mux.HandleFunc("GET /counters", show(func(*http.Request) (any, error) { return s.Counters(), nil }))
 	return mux
+}
+
+// serveItems serves people's verbs and the history of tasks or of notes.
+func serveItems[T any, P contents[T]](mux *http.ServeMux, s *Server, name string, h *shelf[T, P]) {
+	mux.HandleFunc("GET /"+name, show(func(r *http.Request) (any, error) { return shown(s, h, r.FormValue("contactId")), nil }))
+	mux.HandleFunc("POST /"+name, take(func(_ *http.Request, made T) (any, error) { return add(s, h, made) }))
+	mux.HandleFunc("PUT /"+name+"/{id}", take(func(r *http.Request, next T) (any, error) {
+		return edit(s, h, r.PathValue("id"), func(have P) { *have = next })
+	}))
+	mux.HandleFunc("DELETE /"+name+"/{id}", show(func(r *http.Request) (any, error) { return nil, discard(s, h, r.PathValue("id")) }))
+	mux.HandleFunc("GET /"+name+"/history", show(func(r *http.Request) (any, error) { return history(s, h, r.FormValue("externalId")), nil }))
+	mux.HandleFunc("GET /"+name+"/doubled", show(func(*http.Request) (any, error) { return doubled(s, h), nil }))
 }
 
 func show(get func(*http.Request) (any, error)) http.HandlerFunc {

@@ -9,26 +9,29 @@ import (
 
 // Call is one request that arrived, in the order of arrival. It holds no values.
 type Call struct {
-	Operation  string    `json:"operation"` // "contacts.update"; "unknown" for what the contract does not have
-	Account    string    `json:"account,omitempty"`
-	Status     int       `json:"status"` // 0: no answer, or not yet
-	Effect     bool      `json:"effect"` // the write was carried out by this call
-	Replayed   bool      `json:"replayed,omitempty"`
-	At         time.Time `json:"at"` // of the effect; of the arrival while there is none
-	RecordID   string    `json:"recordId,omitempty"`
-	ExternalID string    `json:"externalId,omitempty"` // of the record, or asked for
-	Properties []string  `json:"properties,omitempty"` // names in the body, custom fields as customFields.<key>
-	Key        string    `json:"key,omitempty"`        // Idempotency-Key
-	IfMatch    string    `json:"ifMatch,omitempty"`
+	Operation      string    `json:"operation"` // "contacts.update"; "unknown" for what the contract does not have
+	Account        string    `json:"account,omitempty"`
+	Status         int       `json:"status"` // 0: no answer, or not yet
+	Effect         bool      `json:"effect"` // the write was carried out by this call
+	Replayed       bool      `json:"replayed,omitempty"`
+	At             time.Time `json:"at"` // of the effect; of the arrival while there is none
+	RecordID       string    `json:"recordId,omitempty"`
+	ExternalID     string    `json:"externalId,omitempty"` // of the record, or asked for
+	ItemID         string    `json:"itemId,omitempty"`     // of the task or note
+	ItemExternalID string    `json:"itemExternalId,omitempty"`
+	Properties     []string  `json:"properties,omitempty"` // names in the body, custom fields as customFields.<key>
+	Key            string    `json:"key,omitempty"`        // Idempotency-Key
+	IfMatch        string    `json:"ifMatch,omitempty"`
 }
 
-// Event is one change of a record.
+// Event is one change of a record, a task or a note.
 type Event struct {
 	At         time.Time `json:"at"`
 	Verb       string    `json:"verb"` // created, updated or deleted
 	By         string    `json:"by"`   // client or person
 	Account    string    `json:"account,omitempty"`
 	ID         string    `json:"id"`
+	ContactID  string    `json:"contactId,omitempty"`  // whose task or note it is
 	ExternalID string    `json:"externalId,omitempty"` // after the change; of a delete: before it
 	Before     string    `json:"before,omitempty"`     // the external id before an update
 }
@@ -59,7 +62,8 @@ type journal struct {
 func (s *Server) log(req request, a answer) *Call {
 	call := &Call{
 		Operation: req.name, Account: req.account, Status: a.status, At: s.now(),
-		RecordID: req.id, ExternalID: s.externalID(req), Properties: properties(req.body), Key: req.key, IfMatch: req.ifMatch,
+		RecordID: req.id, ExternalID: s.externalID(req), ItemID: req.item, ItemExternalID: s.itemExternalID(req),
+		Properties: properties(req.body), Key: req.key, IfMatch: req.ifMatch,
 	}
 	s.calls = append(s.calls, call)
 	return call
@@ -75,6 +79,9 @@ func (s *Server) settle(call *Call, req request, a answer) {
 			call.ExternalID = a.record.ExternalID
 		}
 	}
+	if a.item != nil {
+		call.ItemID = a.item.ID
+	}
 }
 
 // externalID is the GHL contact that the request is about, as far as the request or the record tells.
@@ -84,6 +91,24 @@ func (s *Server) externalID(req request) string {
 	}
 	if asked := req.query.Get("externalId"); asked != "" {
 		return asked
+	}
+	if req.id != "" { // a body that is about something in the contact
+		return ""
+	}
+	id, _ := req.body["externalId"].(string)
+	return id
+}
+
+// itemExternalID is the GHL task or note that the request is about, as far as the request or the item tells.
+func (s *Server) itemExternalID(req request) string {
+	if task := s.tasks.held[req.item]; task != nil {
+		return task.ExternalID
+	}
+	if note := s.notes.held[req.item]; note != nil {
+		return note.ExternalID
+	}
+	if req.name != "tasks.create" && req.name != "notes.create" {
+		return ""
 	}
 	id, _ := req.body["externalId"].(string)
 	return id
@@ -142,16 +167,21 @@ func (s *Server) Forget() {
 func (s *Server) History(externalID string) []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return about(s.events, externalID)
+}
+
+// about returns the changes of everything that ever carried the external id; empty: all changes.
+func about(events []Event, externalID string) []Event {
 	if externalID == "" {
-		return slices.Clone(s.events)
+		return slices.Clone(events)
 	}
 	carried := map[string]bool{}
-	for _, event := range s.events {
+	for _, event := range events {
 		if event.ExternalID == externalID || event.Before == externalID {
 			carried[event.ID] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(s.events), func(event Event) bool { return !carried[event.ID] })
+	return slices.DeleteFunc(slices.Clone(events), func(event Event) bool { return !carried[event.ID] })
 }
 
 // Doubled returns the external ids that more than one record of an account had at any instant ever, sorted. A Rankr

@@ -42,7 +42,7 @@ type Knobs struct {
 // Fault hits the requests that match it. Unless it says otherwise the request still has its effect.
 type Fault struct {
 	Operation  string `json:"operation,omitempty"`  // "contacts.update", "contacts.*"; empty: all
-	ExternalID string `json:"externalId,omitempty"` // only requests about this contact
+	ExternalID string `json:"externalId,omitempty"` // only requests about this contact, task or note
 	Skip       int    `json:"skip,omitempty"`       // let so many pass first
 	Times      int    `json:"times,omitempty"`      // then it is used up; 0: never
 
@@ -107,7 +107,7 @@ func (k Knobs) perInterval() (int, time.Duration) {
 func (s *Server) fault(req request) Fault {
 	for i := range s.knobs.Faults {
 		fault := &s.knobs.Faults[i]
-		if !fault.matches(req.name, s.externalID(req)) {
+		if !fault.matches(req.name, s.externalID(req), s.itemExternalID(req)) {
 			continue
 		}
 		if fault.Skip > 0 {
@@ -125,8 +125,8 @@ func (s *Server) fault(req request) Fault {
 	return Fault{}
 }
 
-func (f Fault) matches(operation, externalID string) bool {
-	if f.ExternalID != "" && f.ExternalID != externalID {
+func (f Fault) matches(operation string, externalIDs ...string) bool {
+	if f.ExternalID != "" && !slices.Contains(externalIDs, f.ExternalID) {
 		return false
 	}
 	matched, _ := path.Match(f.Operation, operation)

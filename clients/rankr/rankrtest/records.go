@@ -126,6 +126,8 @@ func (s *Server) drop(a *account, r *Record, by string) {
 	at, _ := slices.BinarySearchFunc(a.order, r.number, func(r *Record, number int) int { return cmp.Compare(r.number, number) })
 	a.order = slices.Delete(a.order, at, at+1)
 	s.remember(Event{At: s.now(), Verb: "deleted", By: by}, r)
+	s.tasks.clear(r.ID, s.now(), by)
+	s.notes.clear(r.ID, s.now(), by)
 }
 
 func (a *account) link(r *Record) {

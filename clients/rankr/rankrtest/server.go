@@ -40,12 +40,17 @@ type Server struct {
 	accounts map[string]*account
 	records  map[string]*Record // of all accounts, by id
 	made     int
+	tasks    *shelf[Task, *Task]
+	notes    *shelf[Note, *Note]
 	journal
 }
 
 // New returns an empty Rankr.
 func New() *Server {
-	return &Server{accounts: map[string]*account{}, records: map[string]*Record{}}
+	return &Server{
+		accounts: map[string]*account{}, records: map[string]*Record{},
+		tasks: newShelf[Task]("task", "title"), notes: newShelf[Note]("note", "content"),
+	}
 }
 
 // Start serves a new Rankr on a loopback socket until the test ends. A request that the contract does not have
@@ -77,6 +82,15 @@ var operations = []operation{
 	{"contacts.delete", http.MethodDelete, "/contacts/{id}", nil, (*Server).delete},
 	{"contacts.addTags", http.MethodPost, "/contacts/{id}/tags", nil, (*Server).addTags},
 	{"contacts.removeTags", http.MethodDelete, "/contacts/{id}/tags", nil, (*Server).removeTags},
+	{"tasks.list", http.MethodGet, "/contacts/{id}/tasks", nil, (*Server).listTasks},
+	{"tasks.create", http.MethodPost, "/contacts/{id}/tasks", nil, (*Server).createTask},
+	{"tasks.update", http.MethodPut, "/contacts/{id}/tasks/{taskId}", nil, (*Server).updateTask},
+	{"tasks.complete", http.MethodPut, "/contacts/{id}/tasks/{taskId}/completed", nil, (*Server).completeTask},
+	{"tasks.delete", http.MethodDelete, "/contacts/{id}/tasks/{taskId}", nil, (*Server).deleteTask},
+	{"notes.list", http.MethodGet, "/contacts/{id}/notes", nil, (*Server).listNotes},
+	{"notes.create", http.MethodPost, "/contacts/{id}/notes", nil, (*Server).createNote},
+	{"notes.update", http.MethodPut, "/contacts/{id}/notes/{noteId}", nil, (*Server).updateNote},
+	{"notes.delete", http.MethodDelete, "/contacts/{id}/notes/{noteId}", nil, (*Server).deleteNote},
 }
 
 // Routes returns what the fake serves: method and path of each operation by its name.
@@ -92,7 +106,8 @@ func Routes() map[string]string {
 type request struct {
 	operation
 	account string
-	id      string // of the path; empty for a collection
+	id      string // the contact in the path; empty for a collection
+	item    string // the task or note in the path, if one
 	query   url.Values
 	body    map[string]any
 	key     string // Idempotency-Key
@@ -105,6 +120,7 @@ type answer struct {
 	header map[string]string
 	body   any
 	record *Record // that it is about, if one
+	item   *Item   // the task or note that it is about, if one
 }
 
 // ServeHTTP serves the contract, and the contract's document at /openapi.json.
@@ -249,7 +265,7 @@ func (s *Server) read(r *http.Request) (request, *answer) {
 		return req, refusal(http.StatusUnauthorized, "a bearer token of an account is needed")
 	}
 	req.account = account
-	if strings.Contains(req.path, "{id}") && !idPattern.MatchString(req.id) {
+	if strings.Contains(req.path, "{id}") && !idPattern.MatchString(req.id) || req.item != "" && !idPattern.MatchString(req.item) {
 		return req, invalid(FieldError{"id", "is not an id"})
 	}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 1 || len(keys) == 1 && (keys[0] == "" || len(keys[0]) > 255) {
@@ -272,11 +288,15 @@ func route(r *http.Request) (request, bool) {
 		}
 		req := request{operation: op, query: r.URL.Query()}
 		if slices.EqualFunc(have, want, func(have, want string) bool {
-			if want != "{id}" {
+			if !strings.HasPrefix(want, "{") {
 				return have == want
 			}
 			id, err := url.PathUnescape(have)
-			req.id = id
+			if want == "{id}" {
+				req.id = id
+			} else {
+				req.item = id
+			}
 			return err == nil && have != ""
 		}) {
 			return req, true

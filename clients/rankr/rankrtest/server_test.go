@@ -306,7 +306,8 @@ func TestWhatIsNotInTheContractIsLoud(t *testing.T) {
 		{"GET", "/contacts"},
 		{"GET", "/contacts//"},
 		{"PATCH", "/contacts/x"},
-		{"GET", "/contacts/x/notes"},
+		{"GET", "/contacts/x/appointments"},
+		{"GET", "/contacts/x/tasks/y"},
 		{"POST", "/businesses/"},
 		{"GET", "/contacts/?query=jane"},
 		{"GET", "/contacts/?email=a&email=b"},
@@ -314,8 +315,8 @@ func TestWhatIsNotInTheContractIsLoud(t *testing.T) {
 	} {
 		assert.Equal(t, 501, r.do(c[0], c[1], "").StatusCode, c)
 	}
-	assert.Len(t, heard, 9)
-	assert.Equal(t, 6, r.Counters().Operations["unknown"])
+	assert.Len(t, heard, 10)
+	assert.Equal(t, 7, r.Counters().Operations["unknown"])
 }
 
 func TestTokensOpenAccountsThatDoNotSeeEachOther(t *testing.T) {

@@ -38,15 +38,23 @@ func (s *Server) spoil(w http.ResponseWriter, req request, fault Fault, a answer
 	}
 }
 
-// foreign is a well-formed answer that has nothing to do with the question: another contact where one was asked
-// for, another program's answer elsewhere.
+// foreign is a well-formed answer that has nothing to do with the question: another contact, task or note where one
+// was asked for, another contact's tasks or notes, another program's answer elsewhere.
 func foreign(req request) any {
-	other := map[string]any{"id": "somebody-else", "externalId": "somebody-else"}
+	other := map[string]any{"id": "somebody-else", "externalId": "somebody-else", "contactId": "somebody-else"}
 	switch req.name {
 	case "contacts.find":
 		return map[string]any{"items": []any{other}, "count": 1}
 	case "contacts.get", "contacts.create", "contacts.update":
 		return map[string]any{"contact": other}
+	case "tasks.list":
+		return map[string]any{"tasks": []any{other}}
+	case "tasks.create", "tasks.update", "tasks.complete":
+		return map[string]any{"task": other}
+	case "notes.list":
+		return map[string]any{"notes": []any{other}}
+	case "notes.create", "notes.update":
+		return map[string]any{"note": other}
 	}
 	return map[string]any{"ok": true}
 }
