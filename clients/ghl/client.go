@@ -1,4 +1,4 @@
-// Package ghl reads contacts, locations and custom fields from GoHighLevel. It turns GHL's wire format into the
+// Package ghl reads and writes contacts, tasks and notes of GoHighLevel, and reads locations and custom fields. It turns GHL's wire format into the
 // crm's words and believes no answer that is not about what was asked.
 package ghl
 
@@ -18,7 +18,7 @@ type Options struct {
 	Version string
 }
 
-// Client is a [crm.Source]. It is safe for concurrent use.
+// Client is a [crm.Source] and a [crm.TaskSource]. It is safe for concurrent use.
 type Client struct {
 	rest    *rest.Client
 	version string
@@ -29,7 +29,10 @@ type Client struct {
 	loads        singleflight.Group
 }
 
-var _ crm.Source = (*Client)(nil)
+var (
+	_ crm.Source     = (*Client)(nil)
+	_ crm.TaskSource = (*Client)(nil)
+)
 
 // New makes a client that calls through rest, whose accounts are GHL locations.
 func New(rest *rest.Client, o Options) *Client {

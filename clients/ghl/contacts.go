@@ -73,11 +73,11 @@ type searchSort struct {
 // with a short one that completes the total, or when the cursor stands still; after 5,000 pages it ends with an error.
 func (c *Client) ChangedSince(ctx context.Context, location string, since time.Time) iter.Seq2[crm.Page, error] {
 	return func(yield func(crm.Page, error) bool) {
-		if !crm.ValidID(location) {
-			yield(crm.Page{}, &crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}})
+		if err := validIDs(named{"location", location}); err != nil {
+			yield(crm.Page{}, err)
 			return
 		}
-		call := c.call(searchContacts, location, "")
+		call := c.call(searchContacts, location)
 		body := searchBody{
 			LocationID: location, PageLimit: pageLimit,
 			Filters: []searchFilter{{"dateUpdated", "range", searchRange{wireTime(since)}}},

@@ -11,8 +11,8 @@ import (
 // Location reads the location afresh, never from a cache: one call. That it answers proves that the token is good
 // for the location.
 func (c *Client) Location(ctx context.Context, location string) (crm.Location, time.Time, error) {
-	if !crm.ValidID(location) {
-		return crm.Location{}, time.Time{}, &crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}}
+	if err := validIDs(named{"location", location}); err != nil {
+		return crm.Location{}, time.Time{}, err
 	}
 	call := c.call(getLocation, location, location)
 	var answer struct {

@@ -10,7 +10,7 @@ import (
 
 // Operation is one row of GHL's API as we use it.
 type Operation struct {
-	Name       string // as in the catalogue of GHL's operations
+	Name       string // as in the catalogue of GHL's operations, where that has it
 	Method     string
 	Path       string // braces hold ids
 	Scope      string // what the token must be allowed
@@ -36,15 +36,72 @@ var (
 		"locations.custom-fields.list", http.MethodGet, "locations/{locationId}/customFields", "locations/customFields.readonly", "2021-07-28", true,
 		"lists the keys of a location's custom fields, which contacts only name by id",
 	}
+	listTasks = Operation{
+		"contacts.tasks.list", http.MethodGet, "contacts/{contactId}/tasks", "contacts.readonly", "2021-07-28", true,
+		"lists all tasks of a contact",
+	}
+	getTask = Operation{
+		"contacts.tasks.get", http.MethodGet, "contacts/{contactId}/tasks/{taskId}", "contacts.readonly", "2021-07-28", true,
+		"reads one task",
+	}
+	createTask = Operation{
+		"contacts.tasks.create", http.MethodPost, "contacts/{contactId}/tasks", "contacts.write", "2021-07-28", false,
+		"makes a task on a contact",
+	}
+	updateTask = Operation{
+		"contacts.tasks.update", http.MethodPut, "contacts/{contactId}/tasks/{taskId}", "contacts.write", "2021-07-28", true,
+		"changes fields of a task",
+	}
+	completeTask = Operation{
+		"contacts.tasks.complete", http.MethodPut, "contacts/{contactId}/tasks/{taskId}/completed", "contacts.write", "2021-07-28", true,
+		"completes or reopens a task",
+	}
+	deleteTask = Operation{
+		"contacts.tasks.delete", http.MethodDelete, "contacts/{contactId}/tasks/{taskId}", "contacts.write", "2021-07-28", true,
+		"deletes a task",
+	}
+	searchTasks = Operation{
+		"locations.tasks.search", http.MethodPost, "locations/{locationId}/tasks/search", "locations/tasks.readonly", "2021-07-28", true,
+		"lists the tasks of a location, a page a call",
+	}
+	listNotes = Operation{
+		"contacts.notes.list", http.MethodGet, "contacts/{contactId}/notes", "contacts.readonly", "2021-07-28", true,
+		"lists all notes of a contact",
+	}
+	getNote = Operation{
+		"contacts.notes.get", http.MethodGet, "contacts/{contactId}/notes/{id}", "contacts.readonly", "2021-07-28", true,
+		"reads one note",
+	}
+	createNote = Operation{
+		"contacts.notes.create", http.MethodPost, "contacts/{contactId}/notes", "contacts.write", "2021-07-28", false,
+		"makes a note on a contact",
+	}
+	updateNote = Operation{
+		"contacts.notes.update", http.MethodPut, "contacts/{contactId}/notes/{id}", "contacts.write", "2021-07-28", true,
+		"changes a note's content",
+	}
+	deleteNote = Operation{
+		"contacts.notes.delete", http.MethodDelete, "contacts/{contactId}/notes/{id}", "contacts.write", "2021-07-28", true,
+		"deletes a note",
+	}
 )
 
 // Operations are all calls that this package can make.
-var Operations = []Operation{getContact, searchContacts, getLocation, listCustomFields}
+var Operations = []Operation{
+	getContact, searchContacts, getLocation, listCustomFields,
+	listTasks, getTask, createTask, updateTask, completeTask, deleteTask, searchTasks,
+	listNotes, getNote, createNote, updateNote, deleteNote,
+}
 
-// call makes a request of an operation. The id takes the place of the path's braces; operations without any get "".
-func (c *Client) call(o Operation, location, id string) rest.Call {
+// ids is how many ids the path holds.
+func (o Operation) ids() int { return strings.Count(o.Path, "{") }
+
+// call makes a request of an operation. The ids take the places of the path's braces, in their order; those that the
+// path has no place for are left out.
+func (c *Client) call(o Operation, location string, ids ...string) rest.Call {
 	path := o.Path
-	if before, tail, ok := strings.Cut(path, "{"); ok {
+	for _, id := range ids[:o.ids()] {
+		before, tail, _ := strings.Cut(path, "{")
 		_, after, _ := strings.Cut(tail, "}")
 		path = before + url.PathEscape(id) + after
 	}

@@ -2,8 +2,10 @@ package ghl
 
 import (
 	"encoding/csv"
+	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,6 +21,11 @@ func everything(t *testing.T, c *Client) {
 	require.NoError(t, err)
 	_, err = walk(t, c)
 	require.NoError(t, err)
+	_, err = walkTasks(t, c, "L")
+	require.NoError(t, err)
+	for name, call := range itemCalls(t, c) {
+		require.NoError(t, call(), name)
+	}
 }
 
 // answers are good ones for everything.
@@ -27,6 +34,17 @@ func answers(s *script) {
 	s.say(list, 200, dictionaryOf("a"))
 	s.say("locations.get", 200, `{"location":{"id":"L"}}`)
 	s.pages(pageOf(100, 101, `[1763978400123,"C99"]`), pageOf(1, 101, `[1763978400124,"C0"]`))
+	s.taskPages(1)
+	for _, o := range Operations {
+		switch {
+		case strings.HasPrefix(o.Name, "contacts.") && o.Method == http.MethodDelete:
+			s.say(o.Name, 200, `{"succeded":true}`)
+		case strings.HasPrefix(o.Name, "contacts.tasks."):
+			s.say(o.Name, 200, itemAnswer(o.Name, oneTask))
+		case strings.HasPrefix(o.Name, "contacts.notes."):
+			s.say(o.Name, 200, itemAnswer(o.Name, oneNote))
+		}
+	}
 }
 
 func TestEachOperationHasAMethodAndADocLine(t *testing.T) {
@@ -39,12 +57,15 @@ func TestEachOperationHasAMethodAndADocLine(t *testing.T) {
 		assert.Contains(t, s.asked, o.Name, "no method makes this call")
 		assert.NotEmpty(t, o.Doc, o.Name)
 		assert.NotEmpty(t, o.Scope, o.Name)
-		assert.True(t, o.Repeatable, "%s: reads only so far", o.Name)
+		assert.True(t, o.Repeatable || o.Method == http.MethodPost, "%s: only a POST can be more than once", o.Name)
 	}
 	for _, name := range s.asked {
 		assert.Contains(t, names, name, "a call without a row")
 	}
 }
+
+// beyond the catalogue is only this; the spec has it, see TestEveryRequestKeepsToTheOfficialSpec.
+const beyond = "locations.tasks.search"
 
 func TestOperationsAgreeWithTheCatalogue(t *testing.T) {
 	file, err := os.Open("../../../shared/ghl/catalog.csv")
@@ -55,6 +76,9 @@ func TestOperationsAgreeWithTheCatalogue(t *testing.T) {
 	rows, err := csv.NewReader(file).ReadAll()
 	require.NoError(t, err)
 	for _, o := range Operations {
+		if o.Name == beyond {
+			continue
+		}
 		i := slices.IndexFunc(rows, func(row []string) bool { return row[0] == o.Name })
 		require.Positive(t, i, o.Name)
 		row := rows[i] // id,category,kind,title,method,path,version_header,scope,…

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -124,6 +125,23 @@ func (f *flag) UnmarshalJSON(b []byte) error {
 		return errType
 	}
 	return nil
+}
+
+// instant is a time as moment reads it, or none. Unlike a date that only helps to order, it must not get lost: what
+// can't be read is an error.
+type instant struct{ time.Time }
+
+func (i *instant) UnmarshalJSON(b []byte) error {
+	var p plain
+	if err := p.UnmarshalJSON(b); err != nil {
+		return err
+	}
+	switch i.Time = moment(p); {
+	case p.value == nil && jsontext.Value(b).Kind() != 'n' && jsontext.Value(b).Kind() != '"', p.value != nil && i.IsZero():
+		return errType
+	default:
+		return nil
+	}
 }
 
 // plain is a value of any type that a field of the crm can hold: string, float64, bool or []string. It is nil for
