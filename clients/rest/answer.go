@@ -14,6 +14,12 @@ import (
 // maxDepth bounds how deep an answer may nest. No vendor document is deeper than ten.
 const maxDepth = 200
 
+// What stands in the place of fields when no field is wrong but the whole answer is more than we take.
+const (
+	tooLarge = "answer-too-large"
+	tooDeep  = "answer-too-deep"
+)
+
 // answer is what came back, as far as it came.
 type answer struct {
 	status int // 0: none
@@ -21,6 +27,7 @@ type answer struct {
 	body   []byte
 	sent   bool // the request went out, so it may have had its effect
 	cut    bool // no answer, one that broke off, or one that is too long
+	large  bool // of these: too long
 }
 
 func (a answer) meta() Meta {
@@ -32,10 +39,16 @@ func (a answer) meta() Meta {
 // name or a broken character does not keep a record from being read at all.
 var readOptions = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// isJSON tells whether the body is complete and says that it is JSON. A proxy's HTML is not.
+// isJSON tells whether the body is complete, within bounds and says that it is JSON.
 func (a answer) isJSON() bool {
+	deepest, _ := nesting(a.body)
+	return a.saysJSON() && !a.cut && deepest <= maxDepth
+}
+
+// saysJSON tells what the body claims to be. A proxy's HTML claims no such thing.
+func (a answer) saysJSON() bool {
 	media, params, err := mime.ParseMediaType(a.header.Get("Content-Type"))
-	if err != nil || a.cut || tooDeep(a.body) {
+	if err != nil {
 		return false
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
@@ -44,14 +57,14 @@ func (a answer) isJSON() bool {
 	return media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
 }
 
-// decode reads a good answer into out. When it can't, it names the field of a wrong type, if it was that and the
-// name is one we know.
+// decode reads a good answer into out. When it can't, and the same answer would fail the same way, it says why: the
+// name of a field of a wrong type, if it is one we know, or that the answer is more than we take.
 func (a answer) decode(out any) (fields []string, ok bool) {
 	if out == nil && len(a.body) == 0 && !a.cut {
 		return nil, true
 	}
 	if !a.isJSON() {
-		return nil, false
+		return a.excess(), false
 	}
 	if out == nil {
 		return nil, true
@@ -61,6 +74,20 @@ func (a answer) decode(out any) (fields []string, ok bool) {
 		return fieldOf(wrong.JSONPointer), false
 	}
 	return nil, err == nil
+}
+
+// excess tells by how a JSON answer is more than we take. One that broke off may be smaller the next time.
+func (a answer) excess() []string {
+	if !a.saysJSON() {
+		return nil
+	}
+	if a.large {
+		return []string{tooLarge}
+	}
+	if deepest, closed := nesting(a.body); deepest > maxDepth && closed {
+		return []string{tooDeep}
+	}
+	return nil
 }
 
 // fieldOf makes a field's name of where in the document it stands: /contact/customFields/3/value is
@@ -76,8 +103,8 @@ func fieldOf(pointer jsontext.Pointer) []string {
 	return knownFields(strings.Join(parts[1:], "."))
 }
 
-// tooDeep looks at brackets outside of strings. Whether they match is the decoder's business.
-func tooDeep(text []byte) bool {
+// nesting counts brackets outside of strings. Whether they match is the decoder's business.
+func nesting(text []byte) (deepest int, closed bool) {
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
 		switch b := text[i]; {
@@ -87,14 +114,13 @@ func tooDeep(text []byte) bool {
 			quoted = !quoted
 		case quoted:
 		case b == '{' || b == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
+			depth++
+			deepest = max(deepest, depth)
 		case b == '}' || b == ']':
 			depth--
 		}
 	}
-	return false
+	return deepest, depth == 0 && !quoted
 }
 
 // limits is what an answer tells of the vendor's rate limit.

@@ -208,7 +208,7 @@ func (c *Client) send(request *resty.Request, call Call, target string) answer {
 	}))
 	start := time.Now()
 	response, err := request.Execute(call.Method, target)
-	a := answer{sent: sent.Load(), cut: err != nil}
+	a := answer{sent: sent.Load(), cut: err != nil, large: errors.Is(err, resty.ErrResponseBodyTooLarge)}
 	if response != nil && response.RawResponse != nil {
 		a.status, a.header, a.body = response.StatusCode(), response.Header(), response.Body()
 	}

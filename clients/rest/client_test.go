@@ -223,15 +223,6 @@ func TestClientKeepsAwayFromAnAccountThatWasRefused(t *testing.T) {
 }
 
 func TestClientTakesAnAnswerThatIsNotTheSystemsForNone(t *testing.T) {
-	gzipped := func(size int64) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Content-Encoding", "gzip")
-			z := gzip.NewWriter(w)
-			_, _ = io.CopyN(z, zeros{}, size)
-			_ = z.Close()
-		}
-	}
 	for name, handler := range map[string]http.HandlerFunc{
 		"HTML":                 answering(200, "text/html", "<html>"+canary),
 		"no content type":      answering(200, "", `{"contact":{}}`),
@@ -243,13 +234,9 @@ func TestClientTakesAnAnswerThatIsNotTheSystemsForNone(t *testing.T) {
 		"two documents":        jsonAnswer(200, `{"contact":{}}{"contact":{}}`),
 		"a list":               jsonAnswer(200, `[]`),
 		"a string as envelope": jsonAnswer(200, `{"contact":"`+canary+`"}`),
-		"a depth bomb":         jsonAnswer(200, `{"x":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}`),
-		"a depth of 201":       jsonAnswer(200, strings.Repeat(`{"x":`, 201)+"1"+strings.Repeat("}", 201)),
-		"50 MB": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.CopyN(w, zeros{}, 50<<20)
-		},
-		"a gzip bomb": gzipped(1 << 30),
+		"a cut depth bomb":     jsonAnswer(200, `{"x":`+strings.Repeat("[", 100_000)),
+		"a string of a bomb":   jsonAnswer(200, `{"x":`+strings.Repeat("[", 201)+strings.Repeat("]", 201)+`,"y":"}`),
+		"50 MB of HTML":        endless("text/html", 50<<20),
 		"a broken gzip": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Header().Set("Content-Type", "application/json")
@@ -276,6 +263,63 @@ func TestClientTakesAnAnswerThatIsNotTheSystemsForNone(t *testing.T) {
 			assert.False(t, failing(t, c, get, &out).Landed, "a read has none")
 		})
 	}
+}
+
+// endless answers with so many bytes that are no JSON.
+func endless(media string, size int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", media)
+		_, _ = io.CopyN(w, zeros{}, size)
+	}
+}
+
+func TestClientGivesUpOnAnAnswerThatWouldBeTooMuchEachTime(t *testing.T) {
+	bomb := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.CopyN(z, zeros{}, 1<<30)
+		_ = z.Close()
+	}
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+	}{
+		"50 MB":                {endless("application/json", 50<<20), tooLarge},
+		"a byte over 8 MiB":    {endless("application/json", maxBody+1), tooLarge},
+		"a gzip bomb":          {bomb, tooLarge},
+		"a depth bomb":         {jsonAnswer(200, `{"x":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}`), tooDeep},
+		"a depth of 201":       {jsonAnswer(200, strings.Repeat(`{"x":`, 201)+"1"+strings.Repeat("}", 201)), tooDeep},
+		"a depth of 201 lists": {jsonAnswer(201, strings.Repeat("[", 201)+`"`+canary+`"`+strings.Repeat("]", 201)), tooDeep},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for system, want := range map[string]crm.Code{"ghl": crm.GHLInvalid, "rankr": crm.RankrInvalid} {
+				c := against(t, system, test.handler)
+				var out struct{}
+				e := failing(t, c, get, &out)
+				assert.Equal(t, want, e.Code)
+				assert.Equal(t, crm.Never, e.Retry())
+				assert.Equal(t, []string{test.want}, e.Fields)
+				assert.False(t, e.Landed, "a read has no effect")
+				e = failing(t, c, post, nil)
+				assert.Equal(t, want, e.Code)
+				assert.Equal(t, []string{test.want}, e.Fields)
+				assert.True(t, e.Landed, "the write may have had its effect")
+			}
+		})
+	}
+}
+
+func TestClientTakesTheLargestAndDeepestAnswersThereMayBe(t *testing.T) {
+	var out struct {
+		X string `json:"x"`
+	}
+	_, err := against(t, "ghl", jsonAnswer(200, `{"x":"`+strings.Repeat("x", maxBody-8)+`"}`)).Do(t.Context(), get, &out)
+	require.NoError(t, err)
+	assert.Len(t, out.X, maxBody-8)
+	_, err = against(t, "ghl", jsonAnswer(200, strings.Repeat(`{"y":`, 200)+"1"+strings.Repeat("}", 200))).Do(t.Context(), get, &out)
+	require.NoError(t, err)
 }
 
 // zeros is an endless run of a character that is no JSON.

@@ -90,8 +90,9 @@ func (c *Client) refuse(call Call, code crm.Code) *crm.Error {
 	return &crm.Error{Code: code, Operation: c.system + " " + call.Operation}
 }
 
-// unreadable is the error for a good status with a body that can't be used. A field of a wrong type is the record's
-// own fault, and trying again would never end; anything else is no answer of the system's.
+// unreadable is the error for a good status with a body that can't be used. A field of a wrong type, or a record that
+// is too large or too deep, is the record's own fault, and trying again would never end; anything else is no answer of
+// the system's.
 func (c *Client) unreadable(call Call, meta Meta, fields []string) *crm.Error {
 	e := c.refuse(call, c.codes.unavailable)
 	if fields != nil {
