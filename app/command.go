@@ -72,7 +72,7 @@ func withStore(ctx context.Context, config Config, do func(*store.Store) error) 
 	return nil
 }
 
-// Problems lists the open problems, of one location and with one code where these are given.
+// Problems lists all open problems, of one location and with one code where these are given.
 func Problems(ctx context.Context, config Config, location string, code crm.Code) (problems []crm.ProblemRecord, err error) {
 	filter := store.Filter{Location: location}
 	if code != "" {
@@ -106,9 +106,14 @@ func Unpark(ctx context.Context, config Config, locations iter.Seq[string]) erro
 	})
 }
 
+// byHand is how a workflow starts that a person asks for.
+func byHand(searchable func() bool) nudge.Options {
+	return nudge.Options{SearchAttributes: searchable, Priority: names.PriorityOperations}
+}
+
 // Nudge asks for a round of each contact, by location. It returns once Temporal has them all.
 func Nudge(ctx context.Context, temporal client.Client, searchable func() bool, contacts map[string][]string) error {
-	nudger := nudge.New(temporal, nudge.Options{SearchAttributes: searchable})
+	nudger := nudge.New(temporal, byHand(searchable))
 	defer closeNudger(nudger, slog.New(slog.DiscardHandler))
 	for location, ids := range contacts {
 		hints := make([]names.Hint, len(ids))

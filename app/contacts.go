@@ -4,13 +4,13 @@ package app
 
 import (
 	"context"
+	"log/slog"
 
-	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/workflows/names"
+	"github.com/rankrsync/rankrsync/workflows/nudge"
 )
 
 // Contacts asks for rounds of single contacts.
@@ -19,14 +19,11 @@ type Contacts struct {
 	Searchable func() bool // whether the server knows our search attributes
 }
 
-// Start asks for a round and returns the run that will do it, without waiting.
-func (c Contacts) Start(ctx context.Context, ref crm.Ref) (runID string, err error) {
-	run, err := c.Temporal.SignalWithStartWorkflow(ctx, names.Contact(ref.Location, ref.Contact), names.ChangedSignal,
-		names.Changed{}, c.options(ref), names.SyncContact, names.ContactInput{Location: ref.Location, Contact: ref.Contact})
-	if err != nil {
-		return "", err
-	}
-	return run.GetRunID(), nil
+// Start asks for a round without waiting for it. It returns once Temporal has the request.
+func (c Contacts) Start(ctx context.Context, ref crm.Ref) error {
+	nudger := nudge.New(c.Temporal, byHand(c.Searchable))
+	defer closeNudger(nudger, slog.New(slog.DiscardHandler))
+	return nudger.Contact(ctx, ref.Location, names.Hint{Contact: ref.Contact})
 }
 
 // Sync asks for a round and returns how that round ended: one that begins after the call, also while edits go on.
@@ -41,8 +38,8 @@ func (c Contacts) Sync(ctx context.Context, ref crm.Ref) (crm.Result, error) {
 }
 
 func (c Contacts) ask(ctx context.Context, ref crm.Ref) (result crm.Result, err error) {
-	options := c.options(ref)
-	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+	options := byHand(c.Searchable).Start(ref.Location, ref.Contact)
+	options.ID = names.Contact(ref.Location, ref.Contact)
 	start := c.Temporal.NewWithStartWorkflowOperation(options, names.SyncContact,
 		names.ContactInput{Location: ref.Location, Contact: ref.Contact})
 	update, err := c.Temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
@@ -58,18 +55,4 @@ func (c Contacts) ask(ctx context.Context, ref crm.Ref) (result crm.Result, err 
 	}
 	err = update.Get(ctx, &result)
 	return result, err
-}
-
-func (c Contacts) options(ref crm.Ref) client.StartWorkflowOptions {
-	options := client.StartWorkflowOptions{
-		ID:            names.Contact(ref.Location, ref.Contact),
-		TaskQueue:     names.Workflows,
-		StaticSummary: "Bring GHL contact `" + ref.Contact + "` of location `" + ref.Location + "` into step in Rankr",
-		Priority:      temporal.Priority{PriorityKey: names.PriorityOperations, FairnessKey: ref.Location},
-	}
-	if c.Searchable() {
-		options.TypedSearchAttributes = temporal.NewSearchAttributes(
-			names.GhlLocation.ValueSet(ref.Location), names.GhlContact.ValueSet(ref.Contact))
-	}
-	return options
 }

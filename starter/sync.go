@@ -77,7 +77,7 @@ func (c *cli) sync(command *cobra.Command, config app.Config, ref crm.Ref, wait 
 	contacts := app.Contacts{Temporal: temporal, Searchable: searchable}
 	answer := synced{Location: ref.Location, Contact: ref.Contact, WorkflowID: names.Contact(ref.Location, ref.Contact)}
 	if !wait {
-		if _, err := contacts.Start(ctx, ref); err != nil {
+		if err := contacts.Start(ctx, ref); err != nil {
 			return temporalError(ctx, address, err)
 		}
 		return c.one(command, answer, "asked for: "+answer.WorkflowID)
@@ -99,10 +99,19 @@ func (c *cli) sync(command *cobra.Command, config app.Config, ref crm.Ref, wait 
 	if err := c.one(command, answer, answer.String()); err != nil {
 		return err
 	}
-	if result.Outcome == crm.Problem {
-		return &exit{no, ""}
+	return verdict(result)
+}
+
+// verdict is the exit code of a round that was printed already.
+func verdict(result crm.Result) error {
+	if result.Outcome != crm.Problem {
+		return nil
 	}
-	return nil
+	switch result.Code {
+	case crm.GHLToken, crm.GHLScope, crm.GHLTenant, crm.RankrToken:
+		return &exit{unauthorised, ""}
+	}
+	return &exit{no, ""}
 }
 
 // String is the outcome in one line.

@@ -26,20 +26,21 @@ func (n *Nudger) deliver(l *lane, b *batch) error {
 		input = names.ContactInput{Location: l.location, Contact: contact}
 	}
 	_, err := n.temporal.SignalWithStartWorkflow(ctx, id, names.ChangedSignal, names.Changed{Hints: b.hints},
-		n.options.start(l.location, contact), workflow, input)
+		n.options.Start(l.location, contact), workflow, input)
 	if err != nil {
 		return fmt.Errorf("nudge: signal %s: %w", workflow, err)
 	}
 	return nil
 }
 
-// start says how the workflow of a contact starts, or a location's when contact is empty.
-func (o Options) start(location, contact string) client.StartWorkflowOptions {
+// Start says how the workflow of a contact starts, or a location's when contact is empty. Whoever starts it in another
+// way than by a signal starts it the same.
+func (o Options) Start(location, contact string) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		TaskQueue:                names.Workflows,
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, // it completes whenever it is quiet
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		Priority:                 temporal.Priority{PriorityKey: names.PriorityLive, FairnessKey: location},
+		Priority:                 temporal.Priority{PriorityKey: or(o.Priority, names.PriorityLive), FairnessKey: location},
 		StaticSummary:            "Bring the changed contacts of GHL location `" + location + "` into step in Rankr",
 	}
 	attributes := []temporal.SearchAttributeUpdate{names.GhlLocation.ValueSet(location)}

@@ -24,6 +24,8 @@ var (
 type Options struct {
 	// SearchAttributes tells whether the server knows ours: an unknown one would fail every start. Nil: it does not.
 	SearchAttributes func() bool
+	// Priority of the workflows that start. Zero: [names.PriorityLive].
+	Priority int
 	// MaxHints and MaxBytes bound what is in hand. Zero: 100,000 hints, 16 MiB.
 	MaxHints, MaxBytes int
 	// InFlight bounds the hand-overs under way at a time, over all locations. Zero: 4, beyond which the server only

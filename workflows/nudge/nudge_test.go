@@ -286,7 +286,7 @@ func TestSearchAttributesAreAttachedOnceTheServerKnowsThem(t *testing.T) {
 }
 
 func TestARunStartsWithWhatPeopleAndTheServerNeed(t *testing.T) {
-	options := Options{}.start("L", "C_1")
+	options := Options{}.Start("L", "C_1")
 	assert.Equal(t, "rankrsync", options.TaskQueue)
 	assert.Equal(t, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, options.WorkflowIDConflictPolicy)
 	assert.Equal(t, 1, options.Priority.PriorityKey)
@@ -387,5 +387,20 @@ func BenchmarkHandOver(b *testing.B) {
 				b.Error(err)
 			}
 		})
+	}
+}
+
+func TestWorkflowsStartWithThePriorityThatWasAskedFor(t *testing.T) {
+	for asked, want := range map[int]int{0: names.PriorityLive, names.PriorityOperations: names.PriorityOperations} {
+		server := &fakeServer{}
+		n := New(server, Options{Priority: asked})
+		require.NoError(t, n.Contacts(t.Context(), "L", at("A", 1), at("B", 1)))
+		require.NoError(t, n.Contact(t.Context(), "L", at("A", 1)))
+		require.NoError(t, n.Close(t.Context()))
+		require.Len(t, server.signals, 2)
+		for _, signal := range server.signals {
+			assert.Equal(t, want, signal.options.Priority.PriorityKey)
+			assert.Equal(t, "L", signal.options.Priority.FairnessKey)
+		}
 	}
 }

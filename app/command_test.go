@@ -1,0 +1,64 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/store"
+)
+
+// parked gives the store n problems of a location with one code.
+func parked(t *testing.T, records *store.Store, location string, code crm.Code, n int) {
+	t.Helper()
+	var group errgroup.Group
+	group.SetLimit(100) // what comes together is committed together
+	for i := range n {
+		group.Go(func() error {
+			link := crm.Link{Ref: crm.Ref{Location: location, Contact: fmt.Sprint("C", i)}, Problem: code}
+			return records.Park(context.Background(), link, link, crm.ProblemRecord{Ref: link.Ref, Code: code})
+		})
+	}
+	require.NoError(t, group.Wait())
+}
+
+func TestPeopleSeeAllProblems(t *testing.T) {
+	environment(t, enough())
+	config, err := Load(Command)
+	require.NoError(t, err)
+	records, err := OpenStore(t.Context(), config)
+	require.NoError(t, err)
+	defer records.Close()
+	parked(t, records, "L1", crm.RankrInvalid, 1201)
+	parked(t, records, "L2", crm.DeleteBrake, 3)
+
+	for _, test := range []struct {
+		location string
+		code     crm.Code
+		want     int
+	}{
+		{"", "", 1204}, {"L1", "", 1201}, {"", crm.DeleteBrake, 3}, {"L1", crm.DeleteBrake, 0}, {"L3", "", 0},
+	} {
+		problems, err := Problems(t.Context(), config, test.location, test.code)
+		require.NoError(t, err)
+		assert.Len(t, problems, test.want, "%q %q", test.location, test.code)
+	}
+	contacts, err := ApproveDeletes(t.Context(), config, "L2")
+	require.NoError(t, err)
+	assert.Len(t, contacts, 3)
+}
+
+func TestAStoreThatNobodyMadeIsNotMadeByLooking(t *testing.T) {
+	environment(t, enough())
+	config, err := Load(Command)
+	require.NoError(t, err)
+	_, err = Problems(t.Context(), config, "", "")
+	var away *StoreError
+	require.ErrorAs(t, err, &away)
+	assert.NoFileExists(t, "rankrsync.db")
+}

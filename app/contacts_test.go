@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// asked is a Temporal server that notes what it is asked for.
+type asked struct {
+	client.Client
+	options []client.StartWorkflowOptions
+	hints   map[string][]names.Hint // by workflow ID
+	updates []client.UpdateWorkflowOptions
+	answers []crm.Result // of the updates, in turn
+	err     error
+}
+
+func (a *asked) SignalWithStartWorkflow(_ context.Context, id, _ string, arg any, options client.StartWorkflowOptions,
+	_ any, _ ...any,
+) (client.WorkflowRun, error) {
+	if a.hints == nil {
+		a.hints = map[string][]names.Hint{}
+	}
+	a.hints[id] = append(a.hints[id], arg.(names.Changed).Hints...)
+	a.options = append(a.options, options)
+	return nil, a.err
+}
+
+func (a *asked) NewWithStartWorkflowOperation(options client.StartWorkflowOptions, _ any, _ ...any) client.WithStartWorkflowOperation {
+	a.options = append(a.options, options)
+	return nil
+}
+
+func (a *asked) UpdateWithStartWorkflow(_ context.Context, options client.UpdateWithStartWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	a.updates = append(a.updates, options.UpdateOptions)
+	if a.err != nil {
+		return nil, a.err
+	}
+	answer := a.answers[0]
+	a.answers = a.answers[1:]
+	return outcome{result: answer}, nil
+}
+
+// outcome is an update that ended.
+type outcome struct {
+	client.WorkflowUpdateHandle
+	result crm.Result
+}
+
+func (o outcome) Get(_ context.Context, value any) error {
+	*value.(*crm.Result) = o.result
+	return nil
+}
+
+func always() bool { return true }
+
+var janes = crm.Ref{Location: "L", Contact: "C"}
+
+// startedByHand checks that a workflow starts as a person's wish does: behind live changes, before polls.
+func startedByHand(t *testing.T, options client.StartWorkflowOptions) {
+	t.Helper()
+	assert.Equal(t, names.Workflows, options.TaskQueue)
+	assert.Equal(t, temporal.Priority{PriorityKey: names.PriorityOperations, FairnessKey: "L"}, options.Priority)
+	assert.Equal(t, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, options.WorkflowIDConflictPolicy)
+	assert.Contains(t, options.StaticSummary, "`C`")
+	assert.Equal(t, 2, options.TypedSearchAttributes.Size())
+}
+
+func TestAContactAskedForByHandGoesThroughTheNudgesDoor(t *testing.T) {
+	server := &asked{}
+	contacts := Contacts{Temporal: server, Searchable: always}
+	require.NoError(t, contacts.Start(t.Context(), janes))
+	assert.Equal(t, map[string][]names.Hint{"contact/L/C": {{Contact: "C"}}}, server.hints)
+	require.Len(t, server.options, 1)
+	startedByHand(t, server.options[0])
+
+	server.err = errors.New("away")
+	assert.ErrorIs(t, contacts.Start(t.Context(), janes), server.err)
+}
+
+func TestWaitingForAContactStartsTheSameWorkflowTheSameWay(t *testing.T) {
+	want := crm.Result{Outcome: crm.Updated, Fields: []string{"email"}}
+	server := &asked{answers: []crm.Result{{Outcome: crm.Waiting}, want}}
+	result, err := Contacts{Temporal: server, Searchable: always}.Sync(t.Context(), janes)
+	require.NoError(t, err)
+	assert.Equal(t, want, result, "a run that handed over is not the answer")
+	require.Len(t, server.options, 2)
+	for i, options := range server.options {
+		startedByHand(t, options)
+		assert.Equal(t, "contact/L/C", options.ID)
+		assert.Equal(t, "contact/L/C", server.updates[i].WorkflowID)
+		assert.Equal(t, names.SyncUpdate, server.updates[i].UpdateName)
+	}
+
+	server = &asked{answers: []crm.Result{want}}
+	_, err = Contacts{Temporal: server, Searchable: never}.Sync(t.Context(), janes)
+	require.NoError(t, err)
+	assert.Zero(t, server.options[0].TypedSearchAttributes.Size(), "an attribute the server does not know would fail the start")
+}
+
+func TestAskingForManyContactsAgainTakesThemByTheThousand(t *testing.T) {
+	ids := make([]string, 2*names.MaxHints+1)
+	for i := range ids {
+		ids[i] = "C"
+	}
+	ids[0], ids[names.MaxHints] = "A", "B"
+	server := &asked{}
+	require.NoError(t, Nudge(t.Context(), server, never, map[string][]string{"L": ids}))
+	assert.Len(t, server.hints["contacts/L"], 4, "A and C, B and C")
+	assert.Len(t, server.hints["contact/L/C"], 1)
+	for _, options := range server.options {
+		assert.Equal(t, names.PriorityOperations, options.Priority.PriorityKey)
+	}
+}
