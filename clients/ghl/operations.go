@@ -36,6 +36,34 @@ var (
 		"locations.custom-fields.list", http.MethodGet, "locations/{locationId}/customFields", "locations/customFields.readonly", "2021-07-28", true,
 		"lists the keys of a location's custom fields, which contacts only name by id",
 	}
+	createContact = Operation{
+		"contacts.create", http.MethodPost, "contacts/", "contacts.write", "2021-07-28", false,
+		"makes a contact",
+	}
+	updateContact = Operation{
+		"contacts.update", http.MethodPut, "contacts/{contactId}", "contacts.write", "2021-07-28", true,
+		"changes fields of a contact",
+	}
+	deleteContact = Operation{
+		"contacts.delete", http.MethodDelete, "contacts/{contactId}", "contacts.write", "2021-07-28", true,
+		"deletes a contact",
+	}
+	upsertContact = Operation{
+		"contacts.upsert", http.MethodPost, "contacts/upsert", "contacts.write", "2021-07-28", true,
+		"changes the contact with an email or phone, or makes it",
+	}
+	findDuplicate = Operation{
+		"contacts.get-duplicate", http.MethodGet, "contacts/search/duplicate", "contacts.readonly", "2021-07-28", true,
+		"finds the contact that has an email or phone",
+	}
+	addTags = Operation{
+		"contacts.tags.add", http.MethodPost, "contacts/{contactId}/tags", "contacts.write", "2021-07-28", true,
+		"adds tags to a contact",
+	}
+	removeTags = Operation{
+		"contacts.tags.remove", http.MethodDelete, "contacts/{contactId}/tags", "contacts.write", "2021-07-28", true,
+		"takes tags from a contact",
+	}
 	listTasks = Operation{
 		"contacts.tasks.list", http.MethodGet, "contacts/{contactId}/tasks", "contacts.readonly", "2021-07-28", true,
 		"lists all tasks of a contact",
@@ -89,6 +117,7 @@ var (
 // Operations are all calls that this package can make.
 var Operations = []Operation{
 	getContact, searchContacts, getLocation, listCustomFields,
+	createContact, updateContact, deleteContact, upsertContact, findDuplicate, addTags, removeTags,
 	listTasks, getTask, createTask, updateTask, completeTask, deleteTask, searchTasks,
 	listNotes, getNote, createNote, updateNote, deleteNote,
 }

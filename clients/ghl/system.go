@@ -36,14 +36,18 @@ func (w contact) toCRM(keys map[string]string) crm.Contact {
 			fields[crm.CustomField+key] = value
 		}
 	}
-	tags := make([]string, len(w.Tags))
-	for i, tag := range w.Tags {
-		tags[i] = string(tag)
-	}
 	return crm.Contact{
-		ID: string(w.ID), Location: string(w.LocationID), Fields: fields, Tags: crm.FoldTags(tags),
+		ID: string(w.ID), Location: string(w.LocationID), Fields: fields, Tags: folded(w.Tags),
 		Updated: moment(w.DateUpdated),
 	}
+}
+
+func folded(said []text) []string {
+	tags := make([]string, len(said))
+	for i, tag := range said {
+		tags[i] = string(tag)
+	}
+	return crm.FoldTags(tags)
 }
 
 // customFieldIDs lists the fields that have a value to be translated.

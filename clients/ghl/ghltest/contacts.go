@@ -64,25 +64,14 @@ func (x *exchange) seen(document map[string]any) map[string]any {
 }
 
 func createContact(x *exchange) answer {
-	body, ok := x.object()
+	body, refusal, ok := x.located()
 	if !ok {
-		return notAnObject
+		return refusal
 	}
-	if id, given := body["locationId"]; !given {
-		return refuse(http.StatusUnprocessableEntity, "locationId should not be empty", "locationId must be a string")
-	} else if string(id) != quoted(x.location.id) {
-		return anotherTenant
-	}
-	c := Contact{ID: newID(), Type: "lead"}
-	if err := apply(x, contactProperties, &c, body, true); err != nil {
-		return failed(err)
-	}
-	made, err := x.server.insert(x.location, c, x.location.single)
+	made, err := x.make(body)
 	if err != nil {
 		return failed(err)
 	}
-	x.contact, x.effect = made.ID, true
-	x.server.announce(nil, made)
 	document := made.created()
 	if x.v3() {
 		document = made.read()
@@ -90,21 +79,55 @@ func createContact(x *exchange) answer {
 	return answer{http.StatusCreated, map[string]any{"contact": x.seen(document)}}
 }
 
+// located reads a body that must name the token's location.
+func (x *exchange) located() (body map[string]json.RawMessage, refusal answer, ok bool) {
+	if body, ok = x.object(); !ok {
+		return nil, notAnObject, false
+	}
+	if id, given := body["locationId"]; !given {
+		return nil, refuse(http.StatusUnprocessableEntity, "locationId should not be empty", "locationId must be a string"), false
+	} else if string(id) != quoted(x.location.id) {
+		return nil, anotherTenant, false
+	}
+	return body, answer{}, true
+}
+
+// make saves a new contact.
+func (x *exchange) make(body map[string]json.RawMessage) (*Contact, error) {
+	c := Contact{ID: newID(), Type: "lead"}
+	if err := apply(x, contactProperties, &c, body, true); err != nil {
+		return nil, err
+	}
+	made, err := x.server.insert(x.location, c, x.location.single)
+	if err != nil {
+		return nil, err
+	}
+	x.contact, x.effect = made.ID, true
+	x.server.announce(nil, made)
+	return made, nil
+}
+
 // single refuses a contact that the location already has under another id. The lock is held.
 func (l *location) single(c *Contact) error {
 	if l.settings.Load().DuplicateAllowed {
 		return nil
 	}
-	field := "email"
-	twin, taken := l.byEmail.other(strings.ToLower(c.Email), c.ID)
-	if !taken {
-		field = "phone"
-		twin, taken = l.byPhone.other(c.Phone, c.ID)
-	}
-	if !taken {
+	twin, field := l.twin(c)
+	if twin == "" {
 		return nil
 	}
 	return duplicate{twin, l.contacts[twin].current.Load().name(), field}
+}
+
+// twin returns another contact with the same email or, failing that, the same phone. The lock is held.
+func (l *location) twin(c *Contact) (id, field string) {
+	if id, taken := l.byEmail.other(strings.ToLower(c.Email), c.ID); taken {
+		return id, "email"
+	}
+	if id, taken := l.byPhone.other(c.Phone, c.ID); taken {
+		return id, "phone"
+	}
+	return "", ""
 }
 
 func updateContact(x *exchange) answer {

@@ -49,6 +49,7 @@ const customFieldValue = "contact.customFields.value"
 
 // templates are the documents' paths of the operations.
 var templates = map[string]string{
+	"contacts.upsert": "/contacts/upsert", "contacts.get-duplicate": "/contacts/search/duplicate",
 	"contacts.create": "/contacts/", "contacts.search": "/contacts/search",
 	"contacts.get": "/contacts/{contactId}", "contacts.update": "/contacts/{contactId}", "contacts.delete": "/contacts/{contactId}",
 	"contacts.tags.add": "/contacts/{contactId}/tags", "contacts.tags.remove": "/contacts/{contactId}/tags",
@@ -160,6 +161,10 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 		try("POST", "/contacts/"+ids[0]+"/tags", map[string]any{"tags": []string{"x"}})
 		try("DELETE", "/contacts/"+ids[0]+"/tags", map[string]any{"tags": []string{"x"}})
 		try("DELETE", "/contacts/"+ids[0]+"/tags", map[string]any{})
+		try("POST", "/contacts/upsert", map[string]any{"locationId": home, "email": "a@us.example"})
+		try("POST", "/contacts/upsert", map[string]any{"locationId": home, "createNewIfDuplicateAllowed": "no"})
+		try("GET", "/contacts/search/duplicate?locationId="+home+"&email=a@us.example", nil)
+		try("GET", "/contacts/search/duplicate?locationId="+home+"&number=1", nil)
 		try("POST", "/contacts/search", map[string]any{"locationId": home, "pageLimit": 10})
 		try("POST", "/contacts/search", map[string]any{"locationId": home})
 		try("POST", "/contacts/search", map[string]any{"locationId": home, "pageLimit": 1, "filters": []any{map[string]any{"field": "x"}}})

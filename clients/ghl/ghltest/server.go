@@ -58,6 +58,8 @@ type operation struct {
 var operations = []operation{
 	{"contacts.search", "POST", "contacts/search", "contacts.readonly", nil, searchContacts},
 	{"contacts.create", "POST", "contacts/", "contacts.write", nil, createContact},
+	{"contacts.upsert", "POST", "contacts/upsert", "contacts.write", nil, upsertContact},
+	{"contacts.get-duplicate", "GET", "contacts/search/duplicate", "contacts.readonly", []string{"locationId", "number", "email"}, findDuplicate},
 	{"contacts.get", "GET", "contacts/{id}", "contacts.readonly", nil, getContact},
 	{"contacts.update", "PUT", "contacts/{id}", "contacts.write", nil, updateContact},
 	{"contacts.delete", "DELETE", "contacts/{id}", "contacts.write", nil, deleteContact},
@@ -140,7 +142,7 @@ func (x *exchange) route() bool {
 			continue
 		}
 		x.operation, x.id, x.item = op, ids["{id}"], ids["{item}"]
-		if strings.HasPrefix(op.name, "contacts.") {
+		if strings.HasPrefix(op.path, "contacts/{id}") {
 			x.contact = x.id
 		}
 		return true
