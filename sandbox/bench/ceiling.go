@@ -34,12 +34,14 @@ func (b *bench) measureCeiling(ctx context.Context) error {
 		return err
 	}
 	for _, n := range callers {
+		before := b.cpu()
 		perSecond, err := rate(ctx, n, b.singles, b.emptyRun(done, fmt.Sprint(n)))
 		if err != nil {
 			return err
 		}
 		b.raw[n] = perSecond
 		b.add(figure{What: fmt.Sprintf("empty activities, %s", people(n)), Value: perSecond, Unit: "/s"})
+		b.addCPU("empty activity, "+people(n), b.singles, before)
 		if err := pause(ctx, time.Second); err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func newFakes() (*fakes, error) {
 	f := &fakes{ghl: ghltest.New(), rankr: rankrtest.New()}
 	f.ghl.Set(func(k *ghltest.Knobs) { k.Unlimited = true })
 	f.rankr.Set(func(k *rankrtest.Knobs) { k.Unlimited, k.Tokens = true, map[string]string{rankrToken: ""} })
-	f.writes = &writes{rankr: f.rankr, contacts: map[string]string{}, first: map[string]time.Time{}}
+	f.writes = &writes{rankr: f.rankr, contacts: map[string]string{}}
 	f.valve = &valve{next: f.ghl}
 	var err error
 	if f.ghlURL, err = f.listen(f.valve); err != nil {
@@ -152,9 +152,9 @@ type writes struct {
 	rankr *rankrtest.Server
 
 	mu       sync.Mutex
-	contacts map[string]string    // by the id of their record
-	first    map[string]time.Time // each contact's first write since the last reset
-	last     time.Time            // of the writes in first
+	contacts map[string]string   // by the id of their record
+	awaited  map[string]struct{} // those not written to since watch was told of them
+	last     time.Time           // when the last of them was
 }
 
 // ServeHTTP notes a write before its answer has left: the fake's answers are small enough to wait in the connection's
@@ -205,25 +205,29 @@ func (w *writes) own(record, contact string) {
 func (w *writes) note(contact string) {
 	now := time.Now()
 	w.mu.Lock()
-	if _, again := w.first[contact]; !again {
-		w.first[contact], w.last = now, now
+	if _, awaited := w.awaited[contact]; awaited {
+		delete(w.awaited, contact)
+		w.last = now
 	}
 	w.mu.Unlock()
 	w.ring(contact, now)
 }
 
-// reset begins a new count.
-func (w *writes) reset() {
+// watch waits for one write to each of these contacts from now on.
+func (w *writes) watch(contacts []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	clear(w.first)
+	w.awaited = make(map[string]struct{}, len(contacts))
+	for _, contact := range contacts {
+		w.awaited[contact] = struct{}{}
+	}
 }
 
-// count tells how many contacts were written to, and when the last of them was for the first time.
-func (w *writes) count() (int, time.Time) {
+// missing tells how many of the contacts still have no write, and when the last of the others got its first.
+func (w *writes) missing() (int, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.first), w.last
+	return len(w.awaited), w.last
 }
 
 // bells let callers wait for what happens to one of many keys.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,8 @@ import (
 // unlimited lets the gate pass everything: a storm of one location would otherwise be as slow as GHL's limit.
 var unlimited = stack.Settings{"GHL_RATE": "0"}
 
-// measureStorm is section d. Every contact changes once, and GHL tells of it twice.
+// measureStorm is section d: three storms, of new contacts, of changes, and of changes while another location has a
+// trickle of its own.
 func (b *bench) measureStorm(ctx context.Context) error {
 	const location, other = "storm", "trickle"
 	contacts, others := b.populate(location, b.storm), b.populate(other, 100)
@@ -34,7 +36,60 @@ func (b *bench) measureStorm(ctx context.Context) error {
 		return err
 	}
 	b.add(figure{What: "first link, contacts in step", Value: first.inStep, Unit: "/s"})
+	if err := b.stormOfChanges(ctx, location, contacts); err != nil {
+		return err
+	}
+	return b.stormBesideTrickle(ctx, location, contacts, others)
+}
+
+// stormOfChanges has every contact change once, and GHL tell of it twice.
+func (b *bench) stormOfChanges(ctx context.Context, location string, contacts []string) error {
+	if err := b.editAll(ctx, location, contacts); err != nil {
+		return err
+	}
+	since, before := time.Now(), b.cpu()
+	changes, err := b.flood(ctx, contacts, 2)
+	if err != nil {
+		return err
+	}
+	b.add(
+		figure{What: "webhooks accepted", Value: changes.accepted, Unit: "/s", Target: atLeast(4000)},
+		figure{What: "webhooks answered with 503", Value: float64(changes.refused)},
+		figure{What: "contacts in step", Value: changes.inStep, Unit: "/s", Target: atLeast(1200)},
+	)
+	b.addCPU("contact", len(contacts), before)
 	if err := b.drained(ctx, location); err != nil {
+		return err
+	}
+	b.add(figure{What: "until nothing was under way", Value: time.Since(since).Seconds(), Unit: "s"})
+	return b.stormHistory(ctx, location, since)
+}
+
+// stormBesideTrickle tells what the same storm does to others.
+func (b *bench) stormBesideTrickle(ctx context.Context, location string, contacts, others []string) error {
+	if err := b.editAll(ctx, location, contacts); err != nil {
+		return err
+	}
+	stop := b.trickle(ctx, others)
+	changes, err := b.flood(ctx, contacts, 2)
+	times, trickleErr := stop()
+	if err := errors.Join(err, trickleErr); err != nil {
+		return err
+	}
+	b.add(
+		figure{What: "beside a trickle of 20/s in another location: contacts in step", Value: changes.inStep, Unit: "/s"},
+		figure{What: "the trickle, from POST to write, p50", Value: percentile(times, .50), Unit: "ms"},
+		figure{What: "the trickle, from POST to write, p99", Value: percentile(times, .99), Unit: "ms"},
+	)
+	return nil
+}
+
+// editAll changes every contact, once nothing of the location is under way.
+func (b *bench) editAll(ctx context.Context, location string, contacts []string) error {
+	if err := b.drained(ctx, location); err != nil {
+		return err
+	}
+	if err := b.quietly(ctx); err != nil {
 		return err
 	}
 	for _, contact := range contacts {
@@ -42,32 +97,7 @@ func (b *bench) measureStorm(ctx context.Context) error {
 			return err
 		}
 	}
-
-	since, before := time.Now(), b.cpu()
-	stop := b.trickle(ctx, others)
-	result, err := b.flood(ctx, contacts, 2)
-	times, err2 := stop()
-	if err != nil {
-		return err
-	}
-	b.add(
-		figure{What: "webhooks accepted", Value: result.accepted, Unit: "/s", Target: atLeast(4000)},
-		figure{What: "webhooks answered with 503", Value: float64(result.refused)},
-		figure{What: "contacts in step", Value: result.inStep, Unit: "/s", Target: atLeast(1200)},
-	)
-	b.addCPU("contact", len(contacts), before)
-	b.add(
-		figure{What: "a trickle of another location meanwhile, p50", Value: percentile(times, .50), Unit: "ms"},
-		figure{What: "a trickle of another location meanwhile, p99", Value: percentile(times, .99), Unit: "ms"},
-	)
-	if err2 != nil {
-		return fmt.Errorf("the trickle: %w", err2)
-	}
-	if err := b.drained(ctx, location); err != nil {
-		return err
-	}
-	b.add(figure{What: "until nothing was under way", Value: time.Since(since).Seconds(), Unit: "s"})
-	return b.stormHistory(ctx, location, since)
+	return nil
 }
 
 // stormHistory tells what the location's workflow left behind.
@@ -94,7 +124,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 	}
 	release := b.valve.hold()
 	defer release()
-	b.writes.reset()
+	b.writes.watch(contacts)
 	events, err := b.webhooks(contacts)
 	if err != nil {
 		return err
@@ -103,7 +133,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 		return err
 	}
 	release()
-	if err := b.written(ctx, len(contacts)); err != nil {
+	if err := b.written(ctx); err != nil {
 		return err
 	}
 	for _, program := range []*stack.Program{b.worker, b.starter} {
@@ -132,16 +162,16 @@ func (b *bench) flood(ctx context.Context, contacts []string, times int) (flood,
 		}
 		events = append(events, once...)
 	}
-	b.writes.reset()
+	b.writes.watch(contacts)
 	began := time.Now()
 	took, refused, err := b.deliver(ctx, events)
 	if err != nil {
 		return flood{}, err
 	}
-	if err := b.written(ctx, len(contacts)); err != nil {
+	if err := b.written(ctx); err != nil {
 		return flood{}, err
 	}
-	_, last := b.writes.count()
+	_, last := b.writes.missing()
 	return flood{
 		accepted: float64(len(events)) / took.Seconds(),
 		inStep:   float64(len(contacts)) / last.Sub(began).Seconds(),
@@ -173,15 +203,15 @@ func (b *bench) deliver(ctx context.Context, events []webhook) (time.Duration, i
 	return time.Since(began), int(refusals.Load()), err
 }
 
-// written waits until so many contacts were written to.
-func (b *bench) written(ctx context.Context, contacts int) error {
+// written waits until every contact that is watched was written to.
+func (b *bench) written(ctx context.Context) error {
 	err := until(ctx, func() (bool, error) {
-		n, _ := b.writes.count()
-		return n >= contacts, nil
+		missing, _ := b.writes.missing()
+		return missing == 0, nil
 	})
 	if err != nil {
-		n, _ := b.writes.count()
-		return fmt.Errorf("%d of %d contacts were written to: %w", n, contacts, err)
+		missing, _ := b.writes.missing()
+		return fmt.Errorf("%d contacts were not written to: %w", missing, err)
 	}
 	return nil
 }
