@@ -41,7 +41,7 @@ func (b *bench) measureCeiling(ctx context.Context) error {
 		}
 		b.raw[n] = perSecond
 		b.add(figure{What: fmt.Sprintf("empty activities, %s", people(n)), Value: perSecond, Unit: "/s"})
-		b.addCPU("empty activity, "+people(n), b.singles, before)
+		b.addCPU("an empty activity, "+people(n), b.singles, before)
 		if err := pause(ctx, time.Second); err != nil {
 			return err
 		}

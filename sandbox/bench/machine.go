@@ -124,7 +124,7 @@ func (b *bench) addCPU(what string, n int, before map[string]time.Duration) {
 	now := b.cpu()
 	for _, name := range []string{"Temporal", "worker", "starter", "fakes and callers"} {
 		if took := now[name] - before[name]; took > 0 {
-			b.add(figure{What: "processor time a " + what + ": " + name, Value: took.Seconds() * 1000 / float64(n), Unit: "ms"})
+			b.add(figure{What: "processor time of " + what + ": " + name, Value: took.Seconds() * 1000 / float64(n), Unit: "ms"})
 		}
 	}
 }

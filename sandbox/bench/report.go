@@ -91,7 +91,7 @@ func (r *report) begin(s section) { r.sections = append(r.sections, chapter{sect
 // add adds figures to the section that was begun last, and shows them at once.
 func (r *report) add(figures ...figure) {
 	for _, f := range figures {
-		fmt.Fprintf(os.Stderr, "     %-66s %12s   %s\n", f.What, f.value(), f.target())
+		fmt.Fprintf(os.Stderr, "     %-70s %12s   %s\n", f.What, f.value(), f.target())
 	}
 	last := &r.sections[len(r.sections)-1]
 	last.figures = append(last.figures, figures...)

@@ -37,7 +37,7 @@ func (b *bench) measureSingles(ctx context.Context) error {
 		if raw := b.raw[n]; raw > 0 {
 			b.add(figure{What: "of the raw ceiling, " + people(n), Value: perSecond / raw, Target: atLeast(.8)})
 		}
-		b.addCPU("change, "+people(n), len(contacts), before)
+		b.addCPU("a change, "+people(n), len(contacts), before)
 	}
 	return b.inStep(contacts)
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/rankrsync/rankrsync/sandbox/process"
 	"github.com/rankrsync/rankrsync/sandbox/stack"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
@@ -57,7 +58,7 @@ func (b *bench) stormOfChanges(ctx context.Context, location string, contacts []
 		figure{What: "webhooks answered with 503", Value: float64(changes.refused)},
 		figure{What: "contacts in step", Value: changes.inStep, Unit: "/s", Target: atLeast(1200)},
 	)
-	b.addCPU("contact", len(contacts), before)
+	b.addCPU("a contact", len(contacts), before)
 	if err := b.drained(ctx, location); err != nil {
 		return err
 	}
@@ -115,7 +116,8 @@ func (b *bench) stormHistory(ctx context.Context, location string, since time.Ti
 	return nil
 }
 
-// measureMemory is section f. GHL answers only once all webhooks are accepted, so that all contacts are in flight.
+// measureMemory is section f. GHL answers only once all webhooks are accepted, so that all contacts are in flight. The
+// server has been running since the first section.
 func (b *bench) measureMemory(ctx context.Context) error {
 	const location = "flood"
 	contacts := b.populate(location, b.sizes.flood)
@@ -136,7 +138,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 	if err := b.written(ctx); err != nil {
 		return err
 	}
-	for _, program := range []*stack.Program{b.worker, b.starter} {
+	for _, program := range []*process.Process{b.worker.Process, b.starter.Process, b.temporal.Process} {
 		peak, err := peakMemory(program.PID())
 		if err != nil {
 			return err
