@@ -1,4 +1,4 @@
-// Package ghl reads and writes contacts, tasks and notes of GoHighLevel, and reads locations and custom fields. It turns GHL's wire format into the
+// Package ghl reads and writes contacts, tasks and notes of GoHighLevel, and reads locations, custom fields, appointments and users. It turns GHL's wire format into the
 // crm's words and believes no answer that is not about what was asked.
 package ghl
 

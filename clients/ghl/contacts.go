@@ -118,8 +118,7 @@ func (c *Client) search(ctx context.Context, call rest.Call, location string) (c
 	page := crm.Page{Total: int(total), At: meta.Date}
 	var next jsontext.Value
 	for _, d := range answer.Contacts {
-		// Search documents need not carry every field; but one that names another location is another's.
-		if !crm.ValidID(string(d.ID)) || d.LocationID != "" && string(d.LocationID) != location {
+		if !d.of(location) {
 			return crm.Page{At: meta.Date}, nil, c.rest.Foreign(call, meta)
 		}
 		page.Documents = append(page.Documents, d.toCRM())

@@ -95,7 +95,7 @@ func operationOf(r *http.Request) string {
 		pattern, path := strings.Split(o.Path, "/"), strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		same := o.Method == r.Method && len(pattern) == len(path)
 		for i := range pattern {
-			same = same && (pattern[i] == path[i] || strings.HasPrefix(pattern[i], "{"))
+			same = same && (pattern[i] == path[i] || path[i] != "" && strings.HasPrefix(pattern[i], "{"))
 		}
 		if same {
 			return o.Name

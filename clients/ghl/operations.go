@@ -64,6 +64,22 @@ var (
 		"contacts.tags.remove", http.MethodDelete, "contacts/{contactId}/tags", "contacts.write", "2021-07-28", true,
 		"takes tags from a contact",
 	}
+	listContacts = Operation{
+		"contacts.list", http.MethodGet, "contacts/", "contacts.readonly", "2021-07-28", true,
+		"lists the contacts of a location, a page a call; deprecated",
+	}
+	listByBusiness = Operation{
+		"contacts.list-by-business", http.MethodGet, "contacts/business/{businessId}", "contacts.readonly", "2021-07-28", true,
+		"lists the contacts of a business, a page a call",
+	}
+	listAppointments = Operation{
+		"contacts.appointments.list", http.MethodGet, "contacts/{contactId}/appointments", "contacts.readonly", "2021-07-28", true,
+		"lists all appointments of a contact",
+	}
+	listUsers = Operation{
+		"users.list-by-location", http.MethodGet, "users/", "users.readonly", "2021-07-28", true,
+		"lists the users of a location; deprecated",
+	}
 	listTasks = Operation{
 		"contacts.tasks.list", http.MethodGet, "contacts/{contactId}/tasks", "contacts.readonly", "2021-07-28", true,
 		"lists all tasks of a contact",
@@ -118,6 +134,7 @@ var (
 var Operations = []Operation{
 	getContact, searchContacts, getLocation, listCustomFields,
 	createContact, updateContact, deleteContact, upsertContact, findDuplicate, addTags, removeTags,
+	listContacts, listByBusiness, listAppointments, listUsers,
 	listTasks, getTask, createTask, updateTask, completeTask, deleteTask, searchTasks,
 	listNotes, getNote, createNote, updateNote, deleteNote,
 }

@@ -60,6 +60,12 @@ func (w contact) customFieldIDs() (ids []string) {
 	return ids
 }
 
+// of tells whether this can be a document of the location. It need not carry every field; but one that names another
+// location is another's.
+func (d document) of(location string) bool {
+	return crm.ValidID(string(d.ID)) && tells(d.LocationID, location)
+}
+
 func (d document) toCRM() crm.Document {
 	return crm.Document{Contact: string(d.ID), Updated: moment(d.DateUpdated), Content: d.content}
 }

@@ -58,6 +58,7 @@ func (f customField) plain() any {
 type document struct {
 	ID          text           `json:"id"`
 	LocationID  text           `json:"locationId"`
+	DateAdded   plain          `json:"dateAdded"`
 	DateUpdated plain          `json:"dateUpdated"`
 	SearchAfter jsontext.Value `json:"searchAfter"`
 	content     []byte         // all of it in canonical form, but for searchAfter

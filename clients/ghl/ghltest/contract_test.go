@@ -19,7 +19,7 @@ import (
 )
 
 // specs are the official OpenAPI documents.
-type specs struct{ contacts, locations *openapi3.T }
+type specs struct{ contacts, locations, users *openapi3.T }
 
 func officialSpecs(t *testing.T) specs {
 	t.Helper()
@@ -33,7 +33,7 @@ func officialSpecs(t *testing.T) specs {
 		}
 		return doc
 	}
-	return specs{load("contacts.json"), load("locations.json")}
+	return specs{load("contacts.json"), load("locations.json"), load("users.json")}
 }
 
 // exceptions are the places where the documents are silent or wrong, and why the fake does not follow them.
@@ -50,6 +50,8 @@ const customFieldValue = "contact.customFields.value"
 // templates are the documents' paths of the operations.
 var templates = map[string]string{
 	"contacts.upsert": "/contacts/upsert", "contacts.get-duplicate": "/contacts/search/duplicate",
+	"contacts.list": "/contacts/", "contacts.list-by-business": "/contacts/business/{businessId}",
+	"contacts.appointments.list": "/contacts/{contactId}/appointments", "users.list-by-location": "/users/",
 	"contacts.create": "/contacts/", "contacts.search": "/contacts/search",
 	"contacts.get": "/contacts/{contactId}", "contacts.update": "/contacts/{contactId}", "contacts.delete": "/contacts/{contactId}",
 	"contacts.tags.add": "/contacts/{contactId}/tags", "contacts.tags.remove": "/contacts/{contactId}/tags",
@@ -73,6 +75,9 @@ func (s specs) check(t *testing.T, call ghltest.Call, request *http.Request, r r
 	if strings.HasPrefix(call.Operation, "locations.") {
 		doc = s.locations
 	}
+	if strings.HasPrefix(call.Operation, "users.") {
+		doc = s.users
+	}
 	path := doc.Paths.Value(template)
 	require.NotNil(t, path, template)
 	input := &openapi3filter.ResponseValidationInput{
@@ -93,6 +98,12 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 	a.PutLocation(ghltest.Location{ID: "other"})
 	a.Set(func(k *ghltest.Knobs) { k.Unlimited = true })
 	ids := a.Seed(home, 20)
+	a.PutLocation(ghltest.Location{ID: home, CustomFields: ghltest.SeedFields, Users: []ghltest.User{{ID: "u", FirstName: "Ann"}}})
+	require.NoError(t, a.SetAppointments(ids[0], ghltest.Appointment{
+		ID: "A", CalendarID: "k", Title: "Visit", Status: "new", AssignedTo: "u", Notes: "n", Address: "a", Start: "2021-07-16 11:00:00", End: "x",
+	}))
+	_, err := a.Edit(ids[0], func(c *ghltest.Contact) { c.BusinessID = "b" })
+	require.NoError(t, err)
 	full := map[string]any{
 		"locationId": home, "firstName": "Ada", "lastName": "Brook", "email": "a@us.example", "phone": "+12025550199", "gender": "female",
 		"dateOfBirth": "1990-09-25", "companyName": "c", "address1": "1", "city": "c", "state": "s", "postalCode": "1", "country": "US",
@@ -173,6 +184,12 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 		try("GET", "/locations/"+home+"/customFields?model=contact", nil)
 		try("GET", "/locations/"+home+"/customFields?model=odd", nil)
 		hanging()
+		try("GET", "/contacts/?limit=100&locationId="+home, nil)
+		try("GET", "/contacts/?limit=101&locationId="+home, nil)
+		try("GET", "/contacts/business/b?locationId="+home, nil)
+		try("GET", "/contacts/business/b?skip=x&locationId="+home, nil)
+		try("GET", "/contacts/"+ids[0]+"/appointments", nil)
+		try("GET", "/users/?locationId="+home, nil)
 		try("DELETE", "/contacts/"+ids[len(ids)-1], nil)
 		try("DELETE", "/contacts/nobody", nil)
 	}
@@ -194,12 +211,15 @@ func withoutOddValues(t *testing.T, text string) (rest string, odd bool) {
 	t.Helper()
 	var body map[string]any
 	require.NoError(t, json.Unmarshal([]byte(text), &body))
-	contact, _ := body["contact"].(map[string]any)
-	fields, _ := contact["customFields"].([]any)
-	for _, f := range fields {
-		if _, isText := f.(map[string]any)["value"].(string); !isText {
-			delete(f.(map[string]any), "value")
-			odd = true
+	contacts, _ := body["contacts"].([]any)
+	for _, c := range append(contacts, body["contact"]) {
+		contact, _ := c.(map[string]any)
+		fields, _ := contact["customFields"].([]any)
+		for _, f := range fields {
+			if _, isText := f.(map[string]any)["value"].(string); !isText {
+				delete(f.(map[string]any), "value")
+				odd = true
+			}
 		}
 	}
 	out, err := json.Marshal(body)

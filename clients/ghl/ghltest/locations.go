@@ -18,6 +18,7 @@ type Location struct {
 	Scopes []string `json:"scopes,omitempty"` // of its tokens; nil: all
 
 	CustomFields     []CustomField `json:"customFields,omitempty"`
+	Users            []User        `json:"users,omitempty"`
 	DuplicateAllowed bool          `json:"duplicateAllowed,omitempty"` // two contacts may share an email or a phone
 }
 

@@ -20,6 +20,8 @@ type record struct {
 	shown    *Contact                // the version that the search shows; guarded by the shelf's lock
 	tasks    []*Task                 // oldest first; guarded by the shelf's lock, as are the notes
 	notes    []*Note
+
+	appointments []Appointment // guarded likewise
 }
 
 // shelf holds what a location must keep in order: who has which email and phone, and what the search shows.
