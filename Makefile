@@ -2,7 +2,7 @@
 
 GO ?= go
 BIN := bin
-TEST_TIMEOUT ?= 15m
+TEST_TIMEOUT ?= 30m
 
 # The tools are pinned here and run from the module cache: nothing to install.
 GOFUMPT       := $(GO) run mvdan.cc/gofumpt@v0.12.0
