@@ -52,7 +52,7 @@ func (c *Client) Appointments(ctx context.Context, ref crm.Ref, zone *time.Locat
 				Code: crm.GHLInvalid, Operation: "ghl " + listAppointments.Name, Status: meta.Status, Fields: []string{"startTime", "endTime"},
 			}
 		}
-		appointments[i] = found.named(ref.Contact, start, end)
+		appointments[i] = found.at(ref.Contact, start, end)
 	}
 	return appointments, nil
 }
@@ -71,7 +71,7 @@ type appointment struct {
 	EndTime           plain `json:"endTime"`
 }
 
-func (w appointment) named(contact string, start, end time.Time) Appointment {
+func (w appointment) at(contact string, start, end time.Time) Appointment {
 	return Appointment{
 		ID: string(w.ID), Contact: contact, Calendar: string(w.CalendarID), Title: string(w.Title),
 		Status: string(w.AppointmentStatus), AssignedTo: string(w.AssignedUserID), Notes: string(w.Notes),

@@ -44,13 +44,14 @@ func onlyError(err error) iter.Seq2[crm.Page, error] {
 // list that goes on for too long, end the walk with an error.
 func (c *Client) list(ctx context.Context, call rest.Call, after func(seen int, last document) url.Values) iter.Seq2[crm.Page, error] {
 	return func(yield func(crm.Page, error) bool) {
-		ctx, call, seen, first := rest.WithBulk(ctx), call, 0, text("")
-		cursor := url.Values{}
+		var seen int
+		var first text
+		query := url.Values{}
 		for range maxPages {
-			call.Query = cursor
-			call.Query.Set("locationId", call.Account)
-			call.Query.Set("limit", strconv.Itoa(listLimit))
-			page, found, err := c.listPage(ctx, call)
+			query.Set("locationId", call.Account)
+			query.Set("limit", strconv.Itoa(listLimit))
+			call.Query = query
+			page, found, err := c.listPage(rest.WithBulk(ctx), call)
 			if err == nil && len(found) > 0 && found[0].ID == first {
 				err = c.rest.Foreign(call, rest.Meta{})
 			}
@@ -58,7 +59,7 @@ func (c *Client) list(ctx context.Context, call rest.Call, after func(seen int, 
 				return
 			}
 			seen, first = seen+len(found), found[0].ID
-			cursor = after(seen, found[len(found)-1])
+			query = after(seen, found[len(found)-1])
 		}
 		yield(crm.Page{}, c.rest.Foreign(call, rest.Meta{}))
 	}

@@ -137,12 +137,13 @@ func (i *instant) UnmarshalJSON(b []byte) error {
 	if err := p.UnmarshalJSON(b); err != nil {
 		return err
 	}
-	switch i.Time = moment(p); {
-	case p.value == nil && jsontext.Value(b).Kind() != 'n' && jsontext.Value(b).Kind() != '"', p.value != nil && i.IsZero():
+	i.Time = moment(p)
+	kind := jsontext.Value(b).Kind()
+	none := p.value == nil && (kind == 'n' || kind == '"')
+	if i.IsZero() && !none {
 		return errType
-	default:
-		return nil
 	}
+	return nil
 }
 
 // plain is a value of any type that a field of the crm can hold: string, float64, bool or []string. It is nil for

@@ -141,40 +141,50 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (x *exchange) route() bool {
 	path := strings.TrimPrefix(x.request.URL.EscapedPath(), "/")
 	for _, op := range operations {
-		ids, ok := match(op.path, path)
-		if !ok || op.method != x.request.Method {
+		if op.method != x.request.Method {
 			continue
 		}
-		x.operation, x.id, x.item = op, ids["{id}"], ids["{item}"]
+		id, item, ok := match(op.path, path)
+		if !ok {
+			continue
+		}
+		x.operation, x.id, x.item = op, id, item
 		if strings.HasPrefix(op.path, "contacts/{id}") {
-			x.contact = x.id
+			x.contact = id
 		}
 		return true
 	}
 	return false
 }
 
-// match compares an escaped path with a pattern, and returns what stands in its braces.
-func match(pattern, path string) (ids map[string]string, ok bool) {
-	wanted, parts := strings.Split(pattern, "/"), strings.Split(path, "/")
-	if len(wanted) != len(parts) {
-		return nil, false
-	}
-	ids = map[string]string{}
-	for i, part := range parts {
-		if !strings.HasPrefix(wanted[i], "{") {
-			if part != wanted[i] {
-				return nil, false
+// match compares an escaped path with a pattern, and returns what stands in the place of its {id} and {item}.
+func match(pattern, path string) (id, item string, ok bool) {
+	for {
+		wanted, restOfPattern, more := strings.Cut(pattern, "/")
+		part, restOfPath, moreOfPath := strings.Cut(path, "/")
+		if more != moreOfPath {
+			return "", "", false
+		}
+		switch wanted {
+		case "{id}", "{item}":
+			plain, err := url.PathUnescape(part)
+			if err != nil || plain == "" {
+				return "", "", false
 			}
-			continue
+			if wanted == "{id}" {
+				id = plain
+			} else {
+				item = plain
+			}
+		case part:
+		default:
+			return "", "", false
 		}
-		id, err := url.PathUnescape(part)
-		if err != nil || id == "" {
-			return nil, false
+		if !more {
+			return id, item, true
 		}
-		ids[wanted[i]] = id
+		pattern, path = restOfPattern, restOfPath
 	}
-	return ids, true
 }
 
 // admit checks the token and counts the call against its location's limits. Which of several refusals GHL would
