@@ -37,7 +37,7 @@ const (
 type Config struct {
 	GHLBaseURL    BaseURL     `envconfig:"GHL_BASE_URL" default:"https://services.leadconnectorhq.com" desc:"where GoHighLevel's API is"`
 	GHLToken      Secret      `envconfig:"GHL_TOKEN" required:"worker" desc:"a private integration token with the scopes contacts.readonly, locations.readonly and locations/customFields.readonly (GHL: Settings, Private Integrations); for several locations one token that serves all, or one each, separated by commas in the order of GHL_LOCATION_ID"`
-	GHLLocations  Locations   `envconfig:"GHL_LOCATION_ID" required:"worker,serve" desc:"the id of the location to keep in step (GHL: Settings, Business Profile); several are separated by commas"`
+	GHLLocations  Locations   `envconfig:"GHL_LOCATION_ID" required:"worker,serve" desc:"the id of the location to keep in step (GHL: Settings, Business Profile); several are separated by commas; the poll of one that is taken out pauses until it comes back"`
 	GHLAPIVersion APIVersion  `envconfig:"GHL_API_VERSION" desc:"the version of GHL's API to speak in all calls, such as 2021-07-28; empty: what each call was written for"`
 	GHLWebhookKey WebhookKeys `envconfig:"GHL_WEBHOOK_KEY" default:"MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg=" desc:"the Ed25519 public keys GHL signs webhooks with, each in base64 (SPKI), separated by commas; the default is the one GHL publishes"`
 	GHLAppID      string      `envconfig:"GHL_APP_ID" desc:"the id of the marketplace app whose webhooks are accepted; empty: those of any app"`

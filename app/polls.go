@@ -30,15 +30,41 @@ type Polls struct {
 // ErrNoPoll says that a location has no schedule: it is not ours, or polling is off.
 var ErrNoPoll = errors.New("no poll is scheduled: check the id, and that POLL_INTERVAL is not 0")
 
-// Ensure makes or updates the schedule of each location, or removes them where the interval is 0. What a person
-// paused stays paused. A location that fails is logged and does not stop the others.
+// retired is the note of a schedule that we paused ourselves: a pause with any other is a person's.
+const retired = "paused by rankrsync: the location is not in GHL_LOCATION_ID"
+
+// Ensure makes or updates the schedule of each location, or removes them where the interval is 0. The schedules of
+// other locations are paused until their location comes back, for their polls could only fail. What a person paused
+// stays paused. A location that fails is logged and does not stop the others.
 func (p Polls) Ensure(ctx context.Context, locations []string, interval time.Duration, log *slog.Logger) {
 	var group errgroup.Group
 	group.SetLimit(8)
+	ours := map[string]bool{}
 	for _, location := range locations {
+		ours[location] = true
 		group.Go(func() error {
 			if err := p.ensure(ctx, location, interval); err != nil && ctx.Err() == nil {
 				log.Warn("the poll can't be scheduled", "location", location, "error", err)
+			}
+			return nil
+		})
+	}
+	for poll, err := range p.List(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				log.Warn("the polls can't be listed: those of other locations go on", "system", "temporal", "error", err)
+			}
+			break
+		}
+		if ours[poll.Location] || poll.Paused {
+			continue
+		}
+		group.Go(func() error {
+			switch paused, err := p.retire(ctx, poll.Location); {
+			case err != nil && ctx.Err() == nil:
+				log.Warn("the poll can't be paused", "location", poll.Location, "error", err)
+			case paused:
+				log.Info("the poll is paused: the location is not in GHL_LOCATION_ID", "location", poll.Location)
 			}
 			return nil
 		})
@@ -60,11 +86,31 @@ func (p Polls) ensure(ctx context.Context, location string, interval time.Durati
 	}
 	return handle.Update(ctx, client.ScheduleUpdateOptions{
 		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
-			schedule := in.Description.Schedule // its state goes back as it is: paused stays paused
+			schedule := in.Description.Schedule
 			schedule.Spec, schedule.Policy, schedule.Action = &spec, &policy, action
+			if schedule.State.Paused && schedule.State.Note == retired { // else it goes back as it is: paused stays paused
+				state := *schedule.State
+				state.Paused, state.Note = false, ""
+				schedule.State = &state
+			}
 			return &client.ScheduleUpdate{Schedule: &schedule}, nil
 		},
 	})
+}
+
+// retire pauses a schedule that starts our polls, unless it is paused already.
+func (p Polls) retire(ctx context.Context, location string) (paused bool, err error) {
+	handle := p.Temporal.GetHandle(ctx, names.Poll(location))
+	description, err := handle.Describe(ctx)
+	if err != nil {
+		return false, ignoreMissing(err)
+	}
+	action, ok := description.Schedule.Action.(*client.ScheduleWorkflowAction)
+	if !ok || action.Workflow != names.PollChanges || action.TaskQueue != names.Workflows || description.Schedule.State.Paused {
+		return false, nil
+	}
+	err = handle.Pause(ctx, client.SchedulePauseOptions{Note: retired})
+	return err == nil, ignoreMissing(err)
 }
 
 // schedule says when and what. Locations start at different moments of the interval, so that they don't ask GHL all at
