@@ -1,14 +1,17 @@
 package app
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/starter/webhook"
+	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
 func get(t *testing.T, url string) (int, string) {
@@ -137,6 +141,104 @@ func TestLargeHeadersAreRefused(t *testing.T) {
 	}
 	stop()
 	require.NoError(t, <-served)
+}
+
+// impatient starts the product's server with one of its deadlines, which must be there, cut to half a second.
+func impatient(t *testing.T, handler http.HandlerFunc, deadline func(*http.Server) *time.Duration) (address string) {
+	t.Helper()
+	server := NewServer(handler, slog.New(slog.DiscardHandler))
+	require.Positive(t, *deadline(server))
+	*deadline(server) = 500 * time.Millisecond
+	listener, err := Listen("HTTP_ADDR", "127.0.0.1:0", server)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- listener.Serve(ctx, time.Second) }()
+	t.Cleanup(func() {
+		stop()
+		assert.NoError(t, <-served)
+	})
+	return listener.Addr().String()
+}
+
+// dripping sends the start of a request and then a byte at a time, for ever. It returns all that the server said until
+// it hung up.
+func dripping(t *testing.T, address, start string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	_, err = io.WriteString(conn, start)
+	require.NoError(t, err)
+	go func() {
+		ticks := time.NewTicker(50 * time.Millisecond)
+		defer ticks.Stop()
+		for range ticks.C {
+			if _, err := io.WriteString(conn, "x"); err != nil {
+				return
+			}
+		}
+	}()
+	said, err := io.ReadAll(conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the server did not hang up")
+	return string(said)
+}
+
+func TestHeadersThatDripAreCutOff(t *testing.T) {
+	address := impatient(t, func(http.ResponseWriter, *http.Request) { t.Error("no request came") },
+		func(s *http.Server) *time.Duration { return &s.ReadHeaderTimeout })
+	dripping(t, address, "POST /webhooks/ghl HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+	dripping(t, address, "")
+}
+
+func readTimeout(s *http.Server) *time.Duration { return &s.ReadTimeout }
+
+func TestABodyThatDripsIsCutOff(t *testing.T) {
+	read := make(chan error, 2)
+	address := impatient(t, func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		read <- err
+		w.WriteHeader(http.StatusBadRequest)
+	}, readTimeout)
+	for _, length := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+		dripping(t, address, "POST /webhooks/ghl HTTP/1.1\r\nHost: x\r\n"+length+"\r\n\r\n")
+		require.Error(t, <-read, length)
+	}
+}
+
+func TestAWebhookWhoseBodyDripsIsNotTaken(t *testing.T) {
+	environment(t, map[string]string{"GHL_LOCATION_ID": "L1"})
+	config, err := Load(Serve)
+	require.NoError(t, err)
+	metrics, err := NewMetrics(true)
+	require.NoError(t, err)
+	public := front(config, nobody{}, metrics, slog.New(slog.DiscardHandler))
+	said := dripping(t, impatient(t, public.ServeHTTP, readTimeout),
+		"POST /webhooks/ghl HTTP/1.1\r\nHost: x\r\nX-GHL-Signature: c2lnbmVk\r\nContent-Length: 1000000\r\n\r\n")
+	assert.NotContains(t, said, "HTTP/1.1 2")
+}
+
+// nobody takes no hints.
+type nobody struct{}
+
+func (nobody) Contacts(context.Context, string, ...names.Hint) error { return errors.New("nobody") }
+
+func TestIdleConnectionsEnd(t *testing.T) {
+	conn, err := net.Dial("tcp", impatient(t, Healthy, func(s *http.Server) *time.Duration { return &s.IdleTimeout }))
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	answers := bufio.NewReader(conn)
+	_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(answers, nil)
+	require.NoError(t, err)
+	require.False(t, response.Close, "the connection is kept for the next request")
+	_, err = io.Copy(io.Discard, response.Body)
+	require.NoError(t, err)
+	_, err = answers.ReadByte()
+	require.ErrorIs(t, err, io.EOF, "the server hangs up")
 }
 
 func TestAnAddressThatIsTakenIsASettingToCorrect(t *testing.T) {
