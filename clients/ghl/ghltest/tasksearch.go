@@ -1,7 +1,6 @@
 package ghltest
 
 import (
-	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -81,7 +80,10 @@ func (l *location) tasks(matches func(*Contact, *Task) bool) (found []*Task) {
 	}
 	l.mu.Unlock()
 	slices.SortFunc(found, func(a, b *Task) int {
-		return cmp.Or(b.DateAdded.Compare(a.DateAdded), strings.Compare(a.ID, b.ID))
+		if order := b.DateAdded.Compare(a.DateAdded); order != 0 {
+			return order
+		}
+		return strings.Compare(a.ID, b.ID)
 	})
 	return found
 }
@@ -91,7 +93,7 @@ func (q taskSearch) matches(c *Contact, t *Task) bool {
 		(q.Completed == nil || *q.Completed == t.Completed) &&
 		(q.AssignedTo == nil || slices.Contains(q.AssignedTo, t.AssignedTo)) &&
 		(q.BusinessID == "" || q.BusinessID == c.BusinessID) &&
-		strings.Contains(strings.ToLower(t.Title), strings.ToLower(q.Query))
+		(q.Query == "" || strings.Contains(strings.ToLower(t.Title), strings.ToLower(q.Query)))
 }
 
 func (q taskSearch) page(found []*Task) []*Task {
