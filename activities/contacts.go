@@ -67,6 +67,8 @@ type Answer struct {
 type PageRound struct {
 	Location string       `json:"location"`
 	Hints    []names.Hint `json:"hints"`
+	// Failures counts the pages of the location that failed before this one: after the first, Rankr is asked first.
+	Failures int `json:"failures,omitempty"`
 }
 
 // PageAnswer counts how the contacts of a page ended, and lists those that must wait.
@@ -128,7 +130,7 @@ func (c *Contacts) BringPageIntoStep(ctx context.Context, in PageRound) (PageAns
 	if !crm.ValidID(in.Location) {
 		return PageAnswer{}, leave(&crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}})
 	}
-	p := page{Contacts: c, location: in.Location, retry: activity.GetInfo(ctx).Attempt > 1}
+	p := page{Contacts: c, location: in.Location, retry: in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1}
 	if activity.HasHeartbeatDetails(ctx) {
 		_ = activity.GetHeartbeatDetails(ctx, &p.progress) // unreadable: all of it is done again
 	}

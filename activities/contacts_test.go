@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/rankrsync/rankrsync/activities"
 	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
@@ -549,4 +551,103 @@ func (w *world) link(contact string) crm.Link {
 	link, err := w.store.Link(w.t.Context(), crm.Ref{Location: loc, Contact: contact})
 	require.NoError(w.t, err)
 	return link
+}
+
+func TestAWriteThatNeverHelpsBecomesAProblemOrABackOffAndNeverALoop(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*world)
+		code  crm.Code // of the problem; empty: an error, tried again after a back-off
+	}{
+		"409 that names somebody else's record": {func(w *world) {
+			other, err := w.rankr.Add(rankrtest.Record{ExternalID: "other", Fields: map[string]any{"email": "o@example.com"}})
+			require.NoError(w.t, err)
+			w.contacts.Destination = refusing{w.contacts.Destination, other.ID}
+		}, crm.MatchTaken},
+		"409 that names nobody": {func(w *world) {
+			w.rankr.Set(func(k *rankrtest.Knobs) { k.Faults = []rankrtest.Fault{{Operation: "contacts.create", Status: 409}} })
+		}, crm.RankrInvalid},
+		"404 on every write": {func(w *world) {
+			w.good("jane")
+			w.edit("jane", func(c *ghltest.Contact) { c.City = "Bern" })
+			w.rankr.Set(func(k *rankrtest.Knobs) {
+				k.Faults = []rankrtest.Fault{{Operation: "contacts.update", Status: 404}, {Operation: "contacts.create", Status: 404}}
+			})
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.ghl.Create(loc, jane)
+			c.spoil(w)
+			w.calls()
+			result, err := w.round("jane")
+			ghl, rankr := w.calls()
+			assert.LessOrEqual(t, len(ghl), 2)
+			assert.LessOrEqual(t, len(rankr), 6)
+			if c.code != "" {
+				require.NoError(t, err)
+				assert.Equal(t, c.code, result.Code)
+				assert.Len(t, w.problems(), 1)
+				return
+			}
+			require.Error(t, err)
+		})
+	}
+}
+
+// refusing is a Rankr that breaks the contract: it refuses every create and names the wrong winner.
+type refusing struct {
+	crm.Destination
+	winner string
+}
+
+func (r refusing) Create(context.Context, string, string, crm.Contact) (crm.Contact, error) {
+	return crm.Contact{}, &crm.Error{Code: crm.RankrDuplicate, Operation: "rankr contacts.create", Status: 409, ID: r.winner}
+}
+
+func TestARefusalOfOneContactDoesNotParkItsLocation(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, jane)
+	w.ghl.Create(loc, ghltest.Contact{ID: "joe", Email: "joe@example.com"})
+	w.ghl.Fail(ghltest.Fault{Operation: "contacts.get", Contact: "joe", Status: http.StatusForbidden})
+	assert.Equal(t, crm.GHLTenant, w.good("joe").Code)
+	assert.Equal(t, crm.Created, w.good("jane").Outcome)
+}
+
+func TestAPageThatIsTriedAgainGoesOnWhereItWas(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, jane)
+	w.ghl.Create(loc, ghltest.Contact{ID: "joe", Email: "joe@example.com"})
+	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+	env.RegisterActivity(w.contacts)
+	env.SetHeartbeatDetails(map[string]any{"Done": []string{"jane"}, "Answer": activities.PageAnswer{Outcomes: map[crm.Outcome]int{crm.Created: 1}}})
+	value, err := env.ExecuteActivity(w.contacts.BringPageIntoStep, activities.PageRound{Location: loc, Hints: []names.Hint{{Contact: "jane"}, {Contact: "joe"}}})
+	require.NoError(t, err)
+	var answer activities.PageAnswer
+	require.NoError(t, value.Get(&answer))
+	assert.Equal(t, map[crm.Outcome]int{crm.Created: 2}, answer.Outcomes, "both are counted")
+	_, made := w.rankr.Mirror("jane")
+	assert.False(t, made, "what is finished is not done again")
+	assert.Len(t, w.rankr.All(), 1)
+}
+
+func TestAPageAfterAFailedOneAsksRankrFirst(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, jane)
+	w.rankr.Set(func(k *rankrtest.Knobs) { k.Down = true })
+	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+	env.RegisterActivity(w.contacts)
+	_, err := env.ExecuteActivity(w.contacts.BringPageIntoStep, activities.PageRound{Location: loc, Hints: []names.Hint{{Contact: "jane"}}, Failures: 1})
+	require.Error(t, err)
+	ghl, _ := w.calls()
+	assert.Empty(t, ghl)
+}
+
+func TestARecordThatTheSearchDoesNotShowYetIsFoundByTheRefusalOfItsDouble(t *testing.T) {
+	w := newWorld(t)
+	w.rankr.Set(func(k *rankrtest.Knobs) { k.SearchLag = time.Hour })
+	_, err := w.rankr.Add(rankrtest.Record{ExternalID: "jane", Fields: map[string]any{"email": "jane@example.com"}})
+	require.NoError(t, err)
+	w.ghl.Create(loc, jane)
+	assert.Equal(t, crm.Adopted, w.good("jane").Outcome)
+	assert.Len(t, w.rankr.All(), 1)
 }

@@ -104,6 +104,11 @@ func (t *tick) begin(ctx context.Context, in Tick) error {
 	if err != nil {
 		return storeError(err)
 	}
+	if before := (TickAnswer{}); activity.HasHeartbeatDetails(ctx) && activity.GetHeartbeatDetails(ctx, &before) == nil && before.Tick == number {
+		t.since, t.answer = watermark, before // a second attempt goes on where the first one ended
+		t.answer.Watermark = watermark
+		return nil
+	}
 	switch {
 	case !in.Scheduled:
 	case number < in.Last: // the store forgot ticks that Temporal knows: what it holds of any contact may be old
@@ -127,7 +132,11 @@ func (t *tick) begin(ctx context.Context, in Tick) error {
 	if watermark.IsZero() {
 		return nil // it is saved once GHL told the time
 	}
-	return storeError(t.Ticks.SaveTick(ctx, t.location, t.answer.Tick, watermark))
+	if err := t.Ticks.SaveTick(ctx, t.location, t.answer.Tick, watermark); err != nil {
+		return storeError(err)
+	}
+	activity.RecordHeartbeat(ctx, t.answer)
+	return nil
 }
 
 func (t *tick) walk(ctx context.Context) error {
@@ -194,7 +203,8 @@ func (t *tick) unknown(ctx context.Context, documents []crm.Document) ([]names.H
 	var hints []names.Hint
 	for _, document := range documents {
 		link, seen := links[document.Contact]
-		known := seen && !link.Deleted && !document.Updated.IsZero() && !link.DateUpdated.Before(document.Updated)
+		known := seen && !link.Deleted && link.MappingVersion == crm.MappingVersion &&
+			!document.Updated.IsZero() && !link.DateUpdated.Before(document.Updated)
 		if !known && crm.ValidID(document.Contact) {
 			hints = append(hints, names.Hint{Contact: document.Contact, Received: time.Now()})
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/rankrsync/rankrsync/activities"
 	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
@@ -23,10 +24,20 @@ func (w *world) tick(in activities.Tick) activities.TickAnswer {
 
 func TestTheFirstTickStartsNowUnlessToldOtherwise(t *testing.T) {
 	w := newWorld(t)
+	w.ghl.Now = func() time.Time { return time.Now().Add(-time.Minute) }
 	w.ghl.Create(loc, ghltest.Contact{ID: "old", Email: "old@example.com"})
-	w.polls.Since = time.Now().Add(-time.Hour)
+	w.ghl.Now = time.Now
 	answer := w.tick(activities.Tick{})
 	assert.Equal(t, int64(1), answer.Tick)
+	assert.WithinDuration(t, time.Now(), answer.Watermark, 2*time.Second, "GHL's clock, which has whole seconds")
+	assert.Empty(t, w.nudged.take())
+	w.tick(activities.Tick{})
+	assert.Empty(t, w.nudged.take(), "what nobody touches stays as it is")
+
+	w = newWorld(t)
+	w.ghl.Create(loc, ghltest.Contact{ID: "old", Email: "old@example.com"})
+	w.polls.Since = time.Now().Add(-time.Hour)
+	w.tick(activities.Tick{})
 	assert.Equal(t, []string{"old"}, w.nudged.take())
 }
 
@@ -111,18 +122,39 @@ func TestAStoreThatWasRestoredDoubtsAllLinks(t *testing.T) {
 
 func TestATemporalThatWasRestoredGetsItsForgottenHandOversAgain(t *testing.T) {
 	w := newWorld(t)
-	long := time.Now().Add(-48 * time.Hour).Truncate(time.Millisecond).UTC()
-	require.NoError(t, w.store.SaveTick(t.Context(), loc, 1, long))
-	require.NoError(t, w.store.SaveTick(t.Context(), loc, 2, long.Add(time.Hour)))
+	w.ghl.Now = func() time.Time { return time.Now().Add(-47 * time.Hour) }
+	w.ghl.Create(loc, jane)
+	w.ghl.Now = time.Now
+	long := time.Now().Add(-48 * time.Hour)
+	require.NoError(t, w.store.SaveTick(t.Context(), loc, 1, long.Add(-time.Hour)))
+	require.NoError(t, w.store.SaveTick(t.Context(), loc, 2, long))
 	require.NoError(t, w.store.SaveTick(t.Context(), loc, 3, time.Now().Add(-11*time.Minute)))
-	answer := w.tick(activities.Tick{Scheduled: true, Last: 2})
+	answer := w.tick(activities.Tick{Scheduled: true, Last: 3})
 	assert.Equal(t, int64(4), answer.Tick)
-	assert.Equal(t, 1, answer.Calls)
-	searched := w.ghl.Calls()
-	require.NotEmpty(t, searched)
-	number, _, err := w.store.TickBefore(t.Context(), loc, 3)
+	assert.Empty(t, w.nudged.take(), "both know the last tick")
+
+	answer = w.tick(activities.Tick{Scheduled: true, Last: 2})
+	assert.Equal(t, int64(5), answer.Tick)
+	assert.Equal(t, []string{"jane"}, w.nudged.take(), "Temporal forgot the hand-over of tick 3")
+}
+
+func TestATickThatIsTriedAgainGoesOnWhereItWas(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Now = func() time.Time { return time.Now().Add(-2 * time.Hour) }
+	w.ghl.Create(loc, jane)
+	w.ghl.Now = time.Now
+	require.NoError(t, w.store.SaveTick(t.Context(), loc, 1, time.Now().Add(-3*time.Hour)))
+	require.NoError(t, w.store.SaveTick(t.Context(), loc, 2, time.Now().Add(-time.Hour)))
+	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+	env.RegisterActivity(w.polls)
+	env.SetHeartbeatDetails(activities.TickAnswer{Tick: 2, Seen: 7})
+	value, err := env.ExecuteActivity(w.polls.FindChanges, activities.Tick{Location: loc, Scheduled: true, Last: 1})
 	require.NoError(t, err)
-	assert.Equal(t, int64(3), number)
+	var answer activities.TickAnswer
+	require.NoError(t, value.Get(&answer))
+	assert.Equal(t, int64(2), answer.Tick, "the number it took at its first attempt")
+	assert.Equal(t, 7, answer.Seen)
+	assert.Empty(t, w.nudged.take())
 }
 
 func TestALaggingSearchLosesNothing(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rankrsync/rankrsync/crm"
@@ -23,8 +24,9 @@ type round struct {
 	hint names.Hint
 	// doubt: this is not the first attempt, or the record in Rankr moved under us. Rankr is read first and
 	// fingerprints are not believed.
-	doubt  bool
-	winner string // the record that Rankr named when it refused a duplicate
+	doubt    bool
+	winner   string // the record that Rankr named when it refused a duplicate
+	repeated bool   // a write was already tried once more in this round
 }
 
 const (
@@ -100,13 +102,19 @@ func (r *round) early(ctx context.Context, was crm.Link) (crm.Result, bool, erro
 		return result, true, err
 	case was.Held():
 		return waiting(was.HeldUntil.Sub(was.Now)), true, nil
-	case !r.hint.At.IsZero() && was.Sure() && was.Problem == "" && !r.hint.At.Add(coverMargin).After(was.Covered):
+	case r.covered(was):
 		return crm.Result{Outcome: crm.Covered, RankrID: was.RankrID}, true, nil
 	}
 	if quiet := was.Finished.Add(r.Quiet).Sub(was.Now); quiet > 0 && !was.Finished.IsZero() {
 		return waiting(min(quiet, r.Quiet)), true, nil
 	}
 	return crm.Result{}, false, nil
+}
+
+// covered tells whether a finished round already read GHL after what the hint tells of.
+func (r *round) covered(was crm.Link) bool {
+	return !r.hint.At.IsZero() && was.Sure() && was.Problem == "" && was.MappingVersion == crm.MappingVersion &&
+		!r.hint.At.Add(coverMargin).After(was.Covered)
 }
 
 // sight is what a look at Rankr found.
@@ -209,7 +217,7 @@ func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Co
 	next := r.finished(was, seen, at)
 	next.RankrID, next.Deleted = target, false
 	next.Fields, next.Tags = r.Prints.Fields(want.Fields), want.Tags
-	next.DateUpdated, next.MappingVersion = want.Updated, crm.MappingVersion
+	next.DateUpdated = want.Updated
 	if target != was.RankrID {
 		next.CreatedByUs = was.Intent.Create && have != nil && have.ExternalID == r.ref.Contact
 	}
@@ -227,7 +235,7 @@ func (r *round) finished(was crm.Link, seen sight, at time.Time) crm.Link {
 	if !at.IsZero() {
 		next.Covered = at
 	}
-	next.Finished, next.Problem = was.Now, ""
+	next.Finished, next.Problem, next.MappingVersion = was.Now, "", crm.MappingVersion
 	if !was.Sure() && seen.looked && !was.Now.Before(was.UnsureSince.Add(r.Lease)) {
 		next.UnsureSince = time.Time{}
 	}
@@ -383,17 +391,21 @@ func (r *round) lost(ctx context.Context, held crm.Link, err error) (crm.Result,
 // broken lets go of the contact after a deed that failed, with what is known of its effect.
 func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause error) (crm.Result, error) {
 	e := safe(cause)
-	again := false // start over at once
+	again := !r.repeated // start over at once, but only once: what does not help then needs time or a person
 	switch e.Code {
 	case crm.RankrNotFound: // deleted in Rankr by somebody: it is made again
 		done.RankrID, done.CreatedByUs, done.Fields, done.Tags = "", false, nil, nil
 		done.Generation++
-		again = true
 	case crm.RankrDuplicate:
-		r.winner, again = e.ID, true
+		if r.winner = e.ID; !again {
+			e = &crm.Error{Code: crm.MatchTaken, Operation: e.Operation, Fields: strings.Fields(e.ID)}
+		}
 	case crm.RankrMoved:
-		r.doubt, again = true, true
+		r.doubt = true
+	default:
+		again = false
 	}
+	r.repeated = true
 	unsure := e.Landed || errors.Is(cause, context.Canceled)
 	if unsure || !done.Sure() {
 		done.Intent = held.Intent
@@ -402,7 +414,7 @@ func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause err
 	}
 	var problem *crm.ProblemRecord
 	if e.Retry() == crm.Never && !again {
-		done.Problem, done.Finished, done.DateUpdated = e.Code, held.Now, next.DateUpdated
+		done.Problem, done.Finished, done.DateUpdated, done.MappingVersion = e.Code, held.Now, next.DateUpdated, crm.MappingVersion
 		problem = r.problem(next.DateUpdated, e)
 		if err := r.parkLocation(ctx, e.Code); err != nil {
 			return crm.Result{}, err
@@ -435,7 +447,7 @@ func (r *round) failed(ctx context.Context, was crm.Link, updated time.Time, err
 
 func (r *round) park(ctx context.Context, was crm.Link, updated time.Time, e *crm.Error) (crm.Result, error) {
 	next := was
-	next.Finished, next.Problem = was.Now, e.Code
+	next.Finished, next.Problem, next.MappingVersion = was.Now, e.Code, crm.MappingVersion
 	if !updated.IsZero() {
 		next.DateUpdated = updated // the poll leaves it alone until it moves
 	}
@@ -445,11 +457,16 @@ func (r *round) park(ctx context.Context, was crm.Link, updated time.Time, e *cr
 	return asResult(e), nil
 }
 
-// parkLocation stops all other contacts from running into a wall that this one found: the token serves them all.
+// parkLocation stops all other contacts from running into a wall that this one found: the credentials serve them all.
+// One that GHL refuses for a single contact, while it shows the location, is that contact's own problem.
 func (r *round) parkLocation(ctx context.Context, code crm.Code) error {
 	location := r.ref.Location
 	switch code {
-	case crm.GHLToken, crm.GHLScope, crm.GHLTenant:
+	case crm.GHLScope:
+	case crm.GHLToken, crm.GHLTenant:
+		if _, _, err := r.Source.Location(ctx, location); err == nil {
+			return nil
+		}
 	case crm.RankrToken:
 		location = crm.Everywhere
 	default:

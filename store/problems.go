@@ -25,7 +25,7 @@ func saveProblem(ctx context.Context, tx *sql.Tx, p crm.ProblemRecord, now time.
 type Filter struct {
 	Location string
 	Codes    []crm.Code
-	Limit    int // 0: 1,000
+	Limit    int // 0: no limit
 }
 
 // Problems lists the open problems, the newest first.
@@ -42,7 +42,7 @@ func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecor
 		query += ")"
 	}
 	if filter.Limit == 0 {
-		filter.Limit = 1000
+		filter.Limit = -1 // SQLite's word for it
 	}
 	rows, err := s.read.QueryContext(ctx, query+" ORDER BY last_seen DESC, location, contact LIMIT ?", append(args, filter.Limit)...)
 	if err != nil {

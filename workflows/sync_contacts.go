@@ -141,7 +141,7 @@ func (s *contactsSync) pageSize() int { return max(pageSize>>min(s.failures, 10)
 func (s *contactsSync) page(ctx workflow.Context, hints []names.Hint) {
 	var answer activities.PageAnswer
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, onePage(s.location)), names.BringPageIntoStep,
-		activities.PageRound{Location: s.location, Hints: hints}).Get(ctx, &answer)
+		activities.PageRound{Location: s.location, Hints: hints, Failures: s.failures}).Get(ctx, &answer)
 	s.backlog.land(hints)
 	s.pages--
 	s.landed = true
