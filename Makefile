@@ -1,4 +1,4 @@
-# `make` alone prints what there is. Everything needs only Go, make and a POSIX shell.
+# `make` alone prints what there is. Everything needs Go, make and bash; the tests need git and a C compiler, too.
 
 GO ?= go
 BIN := bin
