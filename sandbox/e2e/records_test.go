@@ -23,6 +23,7 @@ import (
 
 	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
 	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
+	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/sandbox/stack"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
@@ -134,7 +135,7 @@ func TestRecordHistoriesForReplay(t *testing.T) {
 // canary is in every personal value of the contact below, whatever is done to the value's case.
 const canary = "kanarienvogel"
 
-func TestPersonalDataStaysInGHLAndRankr(t *testing.T) {
+func TestPersonalDataAndTokensStayInGHLAndRankr(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Settings{"POLL_INTERVAL": "15m", "POLL_SINCE": "all"})
 	contact := ghltest.Contact{
@@ -177,6 +178,13 @@ func TestPersonalDataStaysInGHLAndRankr(t *testing.T) {
 		return ""
 	})
 	w.quiet(made.ID)
+	// Refused tokens; Rankr's first, for GHL's parks the location.
+	w.rankr.Set(func(k *rankrtest.Knobs) { k.Faults = []rankrtest.Fault{{Times: 1, Status: http.StatusUnauthorized}} })
+	w.refused(made.ID, crm.RankrToken)
+	w.answer(new(handedOver), "problems", "--retry", "--yes")
+	w.idle()
+	w.ghl.PutLocation(place("another"))
+	w.refused(made.ID, crm.GHLToken)
 
 	runs, err := w.client.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{})
 	require.NoError(t, err)
@@ -184,16 +192,14 @@ func TestPersonalDataStaysInGHLAndRankr(t *testing.T) {
 	for _, run := range runs.GetExecutions() {
 		text, err := protojson.Marshal(w.history(run.GetExecution().GetWorkflowId(), run.GetExecution().GetRunId()))
 		require.NoError(t, err)
-		assert.False(t, holdsCanary(decoded(text)), "the history of %s", run.GetExecution().GetWorkflowId())
+		assert.Empty(t, leaks(decoded(text)), "the history of %s", run.GetExecution().GetWorkflowId())
 	}
 	for _, program := range []*stack.Program{w.worker, w.starter} {
-		answer, err := http.Get(program.Ops + "/metrics")
-		require.NoError(t, err)
-		var metrics bytes.Buffer
-		_, err = metrics.ReadFrom(answer.Body)
-		require.NoError(t, err)
-		require.NoError(t, answer.Body.Close())
-		assert.False(t, holdsCanary(metrics.Bytes()), "the metrics of %s", program.Name)
+		assert.Empty(t, leaks([]byte(w.exposition(program))), "the metrics of %s", program.Name)
+	}
+	for _, command := range []string{"problems", "config"} {
+		result := w.run(command)
+		assert.Empty(t, leaks([]byte(result.Stdout+result.Stderr)), "what starter %s prints", command)
 	}
 	for _, dir := range []string{w.stack.Dir, w.stack.Log} { // the store, Temporal's files, the logs
 		require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -201,13 +207,31 @@ func TestPersonalDataStaysInGHLAndRankr(t *testing.T) {
 				return err
 			}
 			content, err := os.ReadFile(path)
-			assert.False(t, holdsCanary(content), "the file %s", path)
+			assert.Empty(t, leaks(content), "the file %s", path)
 			return err
 		}))
 	}
 }
 
-func holdsCanary(text []byte) bool { return bytes.Contains(bytes.ToLower(text), []byte(canary)) }
+// refused changes a contact, and waits until that has become a problem with the code.
+func (w *world) refused(contact string, code crm.Code) {
+	w.t.Helper()
+	_, err := w.ghl.Edit(contact, func(c *ghltest.Contact) { c.City = "Kanarienvogel: " + string(code) })
+	require.NoError(w.t, err)
+	w.quiet(contact)
+	assert.Contains(w.t, w.run("problems").Stdout, code)
+}
+
+// leaks names what the text holds of that which must be in GHL and Rankr alone.
+func leaks(text []byte) (found []string) {
+	text = bytes.ToLower(text)
+	for _, private := range []string{canary, ghltest.Token(location), rankrToken} {
+		if bytes.Contains(text, []byte(strings.ToLower(private))) {
+			found = append(found, private)
+		}
+	}
+	return found
+}
 
 var base64Data = regexp.MustCompile(`"data":\s*"([A-Za-z0-9+/=]+)"`)
 
@@ -222,9 +246,11 @@ func decoded(history []byte) []byte {
 	return all
 }
 
-func TestTheCanaryIsSeenInsideAPayload(t *testing.T) {
-	payload, err := json.Marshal(map[string]any{"data": []byte(`{"name":"Kanarienvogel"}`)})
-	require.NoError(t, err)
-	assert.False(t, holdsCanary(payload))
-	assert.True(t, holdsCanary(decoded([]byte(strings.ReplaceAll(string(payload), `":"`, `": "`)))))
+func TestALeakIsSeenInsideAPayload(t *testing.T) {
+	for _, private := range []string{"Kanarienvogel", ghltest.Token(location), rankrToken} {
+		payload, err := json.Marshal(map[string]any{"data": []byte(`{"name":"` + private + `"}`)})
+		require.NoError(t, err)
+		assert.Empty(t, leaks(payload))
+		assert.Len(t, leaks(decoded([]byte(strings.ReplaceAll(string(payload), `":"`, `": "`)))), 1)
+	}
 }

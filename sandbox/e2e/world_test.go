@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -67,14 +69,14 @@ func newWorld(t *testing.T, settings stack.Settings) *world {
 	w.ghl = ghltest.New()
 	w.ghl.FailOnUnknown(t)
 	t.Cleanup(w.ghl.Close)
-	w.ghl.PutLocation(ghltest.Location{ID: location, Name: "Test", Country: "US", Timezone: "America/Chicago", CustomFields: ghltest.SeedFields})
+	w.ghl.PutLocation(place())
 	ghl := httptest.NewServer(w.ghl)
 	t.Cleanup(ghl.Close)
 	var rankr string
 	w.rankr, rankr = rankrtest.Start(t)
 	w.rankr.Set(func(k *rankrtest.Knobs) { k.Tokens = map[string]string{rankrToken: ""} })
 
-	w.startTemporal(0)
+	w.startTemporal(freePort(t))
 	w.settings = stack.Settings{
 		"TEMPORAL_ADDRESS": w.temporal.Address, "TEMPORAL_NAMESPACE": w.temporal.Namespace,
 		"GHL_BASE_URL": ghl.URL, "GHL_TOKEN": ghltest.Token(location), "GHL_LOCATION_ID": location, "GHL_WEBHOOK_KEY": w.ghl.PublicKey(),
@@ -94,28 +96,59 @@ func newWorld(t *testing.T, settings stack.Settings) *world {
 	return w
 }
 
+// place is the location of the test, with the tokens that it takes; none: [ghltest.Token] of it.
+func place(tokens ...string) ghltest.Location {
+	return ghltest.Location{
+		ID: location, Name: "Test", Country: "US", Timezone: "America/Chicago", Tokens: tokens, CustomFields: ghltest.SeedFields,
+	}
+}
+
 func (w *world) startTemporal(port int) {
 	w.t.Helper()
-	var err error
-	w.temporal, err = w.stack.Temporal(w.t.Context(), filepath.Join(w.stack.Dir, "temporal"), port, 0)
-	require.NoError(w.t, err)
+	w.temporal = started(w.t, func() (*stack.Temporal, error) {
+		return w.stack.Temporal(w.t.Context(), filepath.Join(w.stack.Dir, "temporal"), port, 0)
+	})
 	w.t.Cleanup(w.temporal.Kill)
 }
 
 func (w *world) startWorker() {
 	w.t.Helper()
-	var err error
-	w.worker, err = w.stack.Worker(w.t.Context(), w.settings)
-	require.NoError(w.t, err)
+	w.worker = started(w.t, func() (*stack.Program, error) { return w.stack.Worker(w.t.Context(), w.settings) })
 	w.t.Cleanup(w.worker.Kill)
 }
 
 func (w *world) startStarter() {
 	w.t.Helper()
-	var err error
-	w.starter, err = w.stack.Starter(w.t.Context(), w.settings)
-	require.NoError(w.t, err)
+	w.starter = started(w.t, func() (*stack.Program, error) { return w.stack.Starter(w.t.Context(), w.settings) })
 	w.t.Cleanup(w.starter.Kill)
+}
+
+// started tries a start up to three times: a port that was free when it was chosen may be taken when it is bound.
+func started[T any](t *testing.T, start func() (T, error)) T {
+	t.Helper()
+	program, err := start()
+	for range 2 {
+		if err != nil {
+			program, err = start()
+		}
+	}
+	require.NoError(t, err)
+	return program
+}
+
+// freePort is one that no outgoing connection gets: the kernel gives those higher ones. Clients go on dialling a server
+// that was killed, and one of them could else get the very port that the server wants back.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 20_000 + rand.N(12_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	require.FailNow(t, "no port is free")
+	return 0
 }
 
 // run runs the starter as a person would.
