@@ -75,6 +75,8 @@ type PageRound struct {
 type PageAnswer struct {
 	Outcomes map[crm.Outcome]int `json:"outcomes,omitempty"`
 	Waiting  []names.Reference   `json:"waiting,omitempty"`
+	// Now is the worker's clock, which the NotBefores of Waiting are measured from.
+	Now time.Time `json:"now,omitzero"`
 	// HandedOver counts contacts that failed on their own account and went to their SyncContact.
 	HandedOver int `json:"handedOver,omitempty"`
 }
@@ -102,20 +104,28 @@ func (c *Contacts) BringIntoStep(ctx context.Context, in Round) (Answer, error) 
 	return Answer{Result: result, Searchable: c.Searchable()}, nil
 }
 
-// bring runs one round and turns a panic into an error: its text may hold anything, and must not reach the history.
+// bring runs one round.
 func (c *Contacts) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retry bool) (result crm.Result, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			slog.ErrorContext(ctx, "a round panicked", "location", ref.Location, "contact", ref.Contact, "stack", string(debug.Stack()))
-			err = &crm.Error{Code: crm.Internal, Operation: "round", Landed: true}
-		}
-	}()
 	r := round{Contacts: c, ref: ref, hint: hint, doubt: retry}
-	result, err = r.run(ctx)
+	err = unpanic(ctx, ref.Location, ref.Contact, func() error {
+		result, err = r.run(ctx)
+		return err
+	})
 	if err == nil && c.Observe != nil && result.Outcome != crm.Waiting {
 		c.Observe(ref.Location, result.Outcome, hint.Received)
 	}
 	return result, err
+}
+
+// unpanic turns a panic into an error: its text may hold anything, and must not reach the history.
+func unpanic(ctx context.Context, location, contact string, do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(ctx, "a deed panicked", "location", location, "contact", contact, "stack", string(debug.Stack()))
+			err = &crm.Error{Code: crm.Internal, Operation: "deed", Landed: true}
+		}
+	}()
+	return do()
 }
 
 // pageWidth is how many contacts of one page are worked on at a time.
@@ -148,10 +158,16 @@ func (c *Contacts) BringPageIntoStep(ctx context.Context, in PageRound) (PageAns
 	group.SetLimit(pageWidth)
 	for _, hint := range in.Hints {
 		if !done[hint.Contact] {
-			group.Go(func() error { return p.one(working, ctx, hint) })
+			group.Go(func() error {
+				if working.Err() != nil { // another contact of the page found a system away: start no more
+					return nil
+				}
+				return p.one(ctx, hint, len(in.Hints) == 1)
+			})
 		}
 	}
 	err := group.Wait()
+	p.progress.Answer.Now = time.Now()
 	return p.progress.Answer, leave(err)
 }
 
@@ -161,6 +177,7 @@ type page struct {
 	location string
 	retry    bool
 	mu       sync.Mutex
+	worked   bool // a contact of this attempt got through to the systems
 	progress struct {
 		Done   []string
 		Answer PageAnswer
@@ -183,16 +200,20 @@ func (p *page) beat(ctx context.Context) {
 	}
 }
 
-func (p *page) one(ctx, beating context.Context, hint names.Hint) error {
+// one brings one contact of the page into step. One that is under way is never cut off because of another's failure: that
+// would leave a write without its answer.
+func (p *page) one(ctx context.Context, hint names.Hint, alone bool) error {
 	ref := crm.Ref{Location: p.location, Contact: hint.Contact}
 	if err := ref.Validate(); err != nil {
-		return p.finish(beating, hint, crm.Result{Outcome: crm.Problem})
-	}
-	if ctx.Err() != nil {
-		return ctx.Err() // another contact of the page found a system away
+		return p.finish(ctx, hint, crm.Result{Outcome: crm.Problem})
 	}
 	result, err := p.bring(ctx, ref, hint, p.retry)
-	if err != nil && !ofItsOwn(err) {
+	if err == nil && result.Outcome != crm.Waiting && result.Outcome != crm.Covered {
+		p.mu.Lock()
+		p.worked = true
+		p.mu.Unlock()
+	}
+	if err != nil && !p.ofItsOwn(err, alone) {
 		return err
 	}
 	if err != nil {
@@ -203,14 +224,14 @@ func (p *page) one(ctx, beating context.Context, hint names.Hint) error {
 		defer p.mu.Unlock()
 		p.progress.Answer.HandedOver++
 		p.progress.Done = append(p.progress.Done, hint.Contact)
-		activity.RecordHeartbeat(beating, p.progress)
+		activity.RecordHeartbeat(ctx, p.progress)
 		return nil
 	}
-	return p.finish(beating, hint, result)
+	return p.finish(ctx, hint, result)
 }
 
 // finish notes how a contact ended. Only what is finished is noted: a crash repeats at most what was in hand.
-func (p *page) finish(beating context.Context, hint names.Hint, result crm.Result) error {
+func (p *page) finish(ctx context.Context, hint names.Hint, result crm.Result) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if result.Wait > 0 {
@@ -223,12 +244,18 @@ func (p *page) finish(beating context.Context, hint names.Hint, result crm.Resul
 		p.progress.Answer.Outcomes[result.Outcome]++
 	}
 	p.progress.Done = append(p.progress.Done, hint.Contact)
-	activity.RecordHeartbeat(beating, p.progress)
+	activity.RecordHeartbeat(ctx, p.progress)
 	return nil
 }
 
-// ofItsOwn tells a failure of one contact from a system that is away, which would meet the rest of the page as well.
-func ofItsOwn(err error) bool {
+// ofItsOwn tells a failure of one contact from a system that is away, which would meet the rest of the page as well. A
+// system that answers for the other contacts, or that fails a contact which is alone, is not away.
+func (p *page) ofItsOwn(err error, alone bool) bool {
+	if hasCode(err, crm.GHLUnavailable, crm.RankrUnavailable) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return alone || p.worked
+	}
 	return !errors.Is(err, context.Canceled) && !hasCode(err, crm.GHLUnavailable, crm.GHLRateLimited, crm.RankrUnavailable,
 		crm.RankrRateLimited, crm.StoreUnavailable, crm.TemporalAway, crm.NoRoom, crm.UnknownLocation)
 }

@@ -154,7 +154,7 @@ func TestADeletedContactIsDeletedInRankrOnlyWithEvidence(t *testing.T) {
 	assert.Empty(t, w.rankr.All())
 	ghl, rankr := w.calls()
 	assert.Equal(t, []string{"contacts.get", "locations.get"}, ghl)
-	assert.Equal(t, []string{"contacts.delete"}, rankr)
+	assert.Equal(t, []string{"contacts.get", "contacts.delete"}, rankr, "what is deleted is looked at first")
 	assert.Equal(t, crm.Gone, w.good("jane").Outcome, "a second hint finds nothing to do")
 	assert.Empty(t, w.problems())
 }
@@ -491,8 +491,9 @@ func TestAPageListsTheContactsThatMustWait(t *testing.T) {
 func TestASystemThatIsAwayFailsThePage(t *testing.T) {
 	w := newWorld(t)
 	w.ghl.Create(loc, jane)
+	w.ghl.Create(loc, ghltest.Contact{ID: "joe", Email: "joe@example.com"})
 	w.rankr.Set(func(k *rankrtest.Knobs) { k.Down = true })
-	_, err := w.page(names.Hint{Contact: "jane"})
+	_, err := w.page(names.Hint{Contact: "jane"}, names.Hint{Contact: "joe"})
 	var e *temporal.ApplicationError
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, string(crm.RankrUnavailable), e.Type())
@@ -636,7 +637,7 @@ func TestAPageAfterAFailedOneAsksRankrFirst(t *testing.T) {
 	w.rankr.Set(func(k *rankrtest.Knobs) { k.Down = true })
 	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
 	env.RegisterActivity(w.contacts)
-	_, err := env.ExecuteActivity(w.contacts.BringPageIntoStep, activities.PageRound{Location: loc, Hints: []names.Hint{{Contact: "jane"}}, Failures: 1})
+	_, err := env.ExecuteActivity(w.contacts.BringPageIntoStep, activities.PageRound{Location: loc, Hints: []names.Hint{{Contact: "jane"}, {Contact: "joe"}}, Failures: 1})
 	require.Error(t, err)
 	ghl, _ := w.calls()
 	assert.Empty(t, ghl)
@@ -650,4 +651,85 @@ func TestARecordThatTheSearchDoesNotShowYetIsFoundByTheRefusalOfItsDouble(t *tes
 	w.ghl.Create(loc, jane)
 	assert.Equal(t, crm.Adopted, w.good("jane").Outcome)
 	assert.Len(t, w.rankr.All(), 1)
+}
+
+func TestAFieldListThatIsGoneDeletesNobody(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, jane)
+	w.good("jane")
+	w.edit("jane", func(c *ghltest.Contact) { c.CustomFields = []ghltest.Value{{ID: "cf1", Value: "3000"}} })
+	w.ghl.Fail(ghltest.Fault{Operation: "locations.custom-fields.list", Status: http.StatusNotFound})
+	_, err := w.round("jane")
+	require.Error(t, err)
+	assert.Len(t, w.rankr.All(), 1)
+}
+
+func TestARecordThatSomebodyGaveToAnotherContactIsNotOursToDelete(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, jane)
+	first := w.good("jane")
+	_, err := w.rankr.Edit(first.RankrID, func(r *rankrtest.Record) { r.ExternalID = "joe" })
+	require.NoError(t, err)
+	require.NoError(t, w.ghl.Delete("jane"))
+	assert.Equal(t, crm.Gone, w.good("jane").Outcome)
+	record, ok := w.rankr.Get(first.RankrID)
+	require.True(t, ok)
+	assert.Equal(t, "joe", record.ExternalID)
+}
+
+func TestAnAdoptionThatWasRefusedIsWholeOnceItSucceeds(t *testing.T) {
+	w := newWorld(t)
+	own, err := w.rankr.Add(rankrtest.Record{Fields: map[string]any{"email": "jane@example.com"}})
+	require.NoError(t, err)
+	w.ghl.Create(loc, ghltest.Contact{ID: "jane", Email: "jane@example.com", Phone: "nonsense"})
+	assert.Equal(t, crm.RankrInvalid, w.good("jane").Code)
+	w.edit("jane", func(c *ghltest.Contact) { c.Phone = "+41446681800" })
+	assert.Equal(t, crm.Adopted, w.good("jane").Outcome)
+	record, _ := w.rankr.Get(own.ID)
+	assert.Equal(t, "jane", record.ExternalID)
+}
+
+func TestARefusalOfRankrsForOneRecordParksNobodyElse(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Create(loc, jane)
+	w.ghl.Create(loc, ghltest.Contact{ID: "joe", Email: "joe@example.com"})
+	w.rankr.Set(func(k *rankrtest.Knobs) {
+		k.Faults = []rankrtest.Fault{{Operation: "contacts.create", ExternalID: "joe", Status: http.StatusForbidden}}
+	})
+	assert.Equal(t, crm.RankrToken, w.good("joe").Code)
+	assert.Equal(t, crm.Created, w.good("jane").Outcome)
+}
+
+func TestAContactOfALocationThatIsNotConnectedYetWaitsAsAProblem(t *testing.T) {
+	w := newWorld(t)
+	w.contacts.Source = unconnected{w.contacts.Source}
+	assert.Equal(t, crm.UnknownLocation, w.good("jane").Code)
+	assert.Len(t, w.problems(), 1)
+	w.polls.Since = time.Now().Add(-time.Hour)
+	_, err := w.poll(activities.Tick{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"jane"}, w.nudged.take())
+}
+
+type unconnected struct{ crm.Source }
+
+func (unconnected) Contact(context.Context, crm.Ref) (crm.Contact, time.Time, error) {
+	return crm.Contact{}, time.Time{}, &crm.Error{Code: crm.UnknownLocation, Operation: "ghl token"}
+}
+
+func TestAContactThatASystemAlwaysFailsLeavesItsPageAndHurtsNobody(t *testing.T) {
+	w := newWorld(t)
+	var hints []names.Hint
+	for i := range 30 {
+		id := fmt.Sprint("c", i)
+		w.ghl.Create(loc, ghltest.Contact{ID: id, Email: id + "@example.com"})
+		hints = append(hints, names.Hint{Contact: id})
+	}
+	w.rankr.Set(func(k *rankrtest.Knobs) {
+		k.Faults = []rankrtest.Fault{{Operation: "contacts.create", ExternalID: "c20", Status: http.StatusInternalServerError}}
+	})
+	answer, err := w.page(hints...)
+	require.NoError(t, err)
+	assert.Equal(t, 29, answer.Outcomes[crm.Created])
+	assert.Equal(t, []string{"c20"}, w.nudged.take(), "to a run of its own, where its retries can be seen")
 }

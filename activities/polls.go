@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -19,6 +20,8 @@ type Tick struct {
 	Scheduled bool `json:"scheduled,omitempty"`
 	// Last is the number of the last tick that Temporal knows to have completed; 0: none.
 	Last int64 `json:"last,omitempty"`
+	// LastWatermark is what that tick left: where to go on when the store was lost.
+	LastWatermark time.Time `json:"lastWatermark,omitzero"`
 }
 
 // TickAnswer is what a poll found. It is the result of PollChanges.
@@ -63,14 +66,18 @@ type Ticks interface {
 // a change which the index did not show yet is still looked for by the next ticks.
 const searchLag = 10 * time.Minute
 
+// tickBudget ends a long walk well before its time-out (10 minutes): a tick that ends well counts in Temporal, and the
+// next one goes on where it stopped.
+const tickBudget = 8 * time.Minute
+
 // FindChanges hands over every contact of a location that moved since the watermark and that its link does not know
 // yet. An idle tick is one GHL call. Nudges come first and the watermark after them, so a crash repeats and never skips.
 func (p *Polls) FindChanges(ctx context.Context, in Tick) (TickAnswer, error) {
 	if !crm.ValidID(in.Location) {
 		return TickAnswer{}, leave(&crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}})
 	}
-	t := tick{Polls: p, location: in.Location}
-	err := t.run(ctx, in)
+	t := tick{Polls: p, location: in.Location, until: time.Now().Add(tickBudget)}
+	err := unpanic(ctx, in.Location, "", func() error { return t.run(ctx, in) })
 	if e := safe(err); err != nil && isParking(e.Code) {
 		return t.parked(ctx, e.Code)
 	}
@@ -85,6 +92,7 @@ type tick struct {
 	*Polls
 	location string
 	since    time.Time
+	until    time.Time // when the walk ends, done or not
 	answer   TickAnswer
 }
 
@@ -116,6 +124,9 @@ func (t *tick) begin(ctx context.Context, in Tick) error {
 			return storeError(err)
 		}
 		number = in.Last
+		if watermark.IsZero() {
+			watermark = in.LastWatermark
+		}
 	case number > in.Last: // Temporal forgot ticks, and with them hand-overs that it had acknowledged
 		_, before, err := t.Ticks.TickBefore(ctx, t.location, in.Last)
 		if err != nil {
@@ -164,6 +175,9 @@ func (t *tick) walk(ctx context.Context) error {
 			return err
 		}
 		activity.RecordHeartbeat(ctx, t.answer)
+		if time.Now().After(t.until) {
+			return nil
+		}
 	}
 	return t.progress(ctx, first.Add(-searchLag))
 }
@@ -182,6 +196,9 @@ func (t *tick) page(ctx context.Context, page crm.Page, first time.Time) error {
 		}
 		t.answer.Nudged += len(batch)
 		hints = hints[len(batch):]
+	}
+	if !slices.IsSortedFunc(page.Documents, func(a, b crm.Document) int { return a.Updated.Compare(b.Updated) }) {
+		return nil // what is still to come may be older: only the end of the walk tells
 	}
 	last := page.Documents[len(page.Documents)-1].Updated
 	if limit := first.Add(-searchLag); last.After(limit) {
@@ -260,20 +277,16 @@ func (t *tick) resumeRankr(ctx context.Context) error {
 	if err != nil || code == "" {
 		return storeError(err)
 	}
-	_, err = t.Destination.Find(ctx, t.location, crm.Keys{ExternalID: "rankrsync-probe"})
-	if hasCode(err, crm.RankrToken) {
+	if refused(ctx, t.Destination, t.location) {
 		t.answer.Parked = crm.RankrToken
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	return storeError(t.Ticks.Unpark(ctx, crm.Everywhere))
 }
 
 // release hands over the contacts that were parked with their location, once it is not parked any more.
 func (t *tick) release(ctx context.Context) error {
-	codes := []crm.Code{crm.GHLToken, crm.GHLScope, crm.GHLTenant}
+	codes := []crm.Code{crm.GHLToken, crm.GHLScope, crm.GHLTenant, crm.UnknownLocation}
 	if t.answer.Parked == "" {
 		codes = append(codes, crm.RankrToken)
 	}

@@ -1,13 +1,16 @@
 package activities_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/rankrsync/rankrsync/activities"
@@ -167,4 +170,30 @@ func TestALaggingSearchLosesNothing(t *testing.T) {
 	w.ghl.Set(func(k *ghltest.Knobs) { k.Lag = 0 })
 	w.tick(activities.Tick{})
 	assert.Equal(t, []string{"jane"}, w.nudged.take())
+}
+
+func TestALostStoreGoesOnWhereTemporalRemembers(t *testing.T) {
+	w := newWorld(t)
+	w.ghl.Now = func() time.Time { return time.Now().Add(-5 * time.Minute) }
+	w.ghl.Create(loc, jane)
+	w.ghl.Now = time.Now
+	answer := w.tick(activities.Tick{Scheduled: true, Last: 7, LastWatermark: time.Now().Add(-time.Hour)})
+	assert.Equal(t, int64(8), answer.Tick)
+	assert.Equal(t, []string{"jane"}, w.nudged.take())
+}
+
+func TestAPanicInAPollLeavesItsTextBehind(t *testing.T) {
+	w := newWorld(t)
+	w.polls.Source = panicking{w.polls.Source}
+	_, err := w.poll(activities.Tick{})
+	var e *temporal.ApplicationError
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, string(crm.Internal), e.Type())
+	assert.NotContains(t, err.Error(), "CANARY")
+}
+
+type panicking struct{ crm.Source }
+
+func (panicking) ChangedSince(context.Context, string, time.Time) iter.Seq2[crm.Page, error] {
+	panic("CANARY")
 }

@@ -137,7 +137,8 @@ func (r *round) look(ctx context.Context, was crm.Link) (sight, error) {
 			return sight{looked: true}, nil
 		case err != nil:
 			return sight{}, err
-		case r.winner == "" || have.ExternalID == r.ref.Contact:
+		// One that somebody gave to another contact is not ours any more.
+		case have.ExternalID == r.ref.Contact || have.ExternalID == "" && r.winner == "":
 			have = crm.Map(have, crm.Location{})
 			return sight{true, &have}, nil
 		}
@@ -265,7 +266,7 @@ func (r *round) update(ctx context.Context, was, next crm.Link, want crm.Contact
 		return r.advance(ctx, was, next, result)
 	}
 	claim := crm.Claim{RankrID: next.RankrID, Created: next.CreatedByUs, Intent: plan.Intent()}
-	return r.write(ctx, was, next, claim, result,
+	return r.write(ctx, base, next, claim, result,
 		func(ctx context.Context, done *crm.Link) error {
 			return r.carryOut(ctx, plan, etag, next, done)
 		})
@@ -279,7 +280,7 @@ func (r *round) carryOut(ctx context.Context, plan crm.Plan, etag string, next c
 			return err
 		}
 	}
-	done.Fields = next.Fields
+	done.Fields, done.RankrID, done.CreatedByUs = next.Fields, id, next.CreatedByUs
 	if len(plan.AddTags) > 0 {
 		if err := r.Destination.AddTags(ctx, location, id, plan.AddTags); err != nil {
 			return err
@@ -352,7 +353,10 @@ func (r *round) write(ctx context.Context, was, next crm.Link, claim crm.Claim, 
 	writing, cancel := context.WithTimeout(ctx, r.Lease*2/3)
 	defer cancel()
 	done := was // what is known to be in Rankr, should the deed fail half-way
-	done.RankrID, done.CreatedByUs, done.LastRead = claim.RankrID, claim.Created, next.LastRead
+	done.LastRead = next.LastRead
+	if claim.RankrID != was.RankrID && !claim.Delete {
+		done.RankrID, done.CreatedByUs = "", false // reserved, not linked, until something was written
+	}
 	if err := deed(writing, &done); err != nil {
 		return r.broken(ctx, held, done, next, err)
 	}
@@ -407,6 +411,9 @@ func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause err
 	}
 	r.repeated = true
 	unsure := e.Landed || errors.Is(cause, context.Canceled)
+	if unsure && done.RankrID == "" {
+		done.RankrID, done.CreatedByUs = held.RankrID, held.CreatedByUs
+	}
 	if unsure || !done.Sure() {
 		done.Intent = held.Intent
 	} else {
@@ -436,7 +443,7 @@ func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause err
 // goes up, to be tried again.
 func (r *round) failed(ctx context.Context, was crm.Link, updated time.Time, err error) (crm.Result, error) {
 	var e *crm.Error
-	if !errors.As(err, &e) || e.Retry() != crm.Never || e.Code == crm.InvalidInput || e.Code == crm.UnknownLocation {
+	if !errors.As(err, &e) || e.Retry() != crm.Never || e.Code == crm.InvalidInput {
 		return crm.Result{}, err
 	}
 	if err := r.parkLocation(ctx, e.Code); err != nil {
@@ -464,15 +471,24 @@ func (r *round) parkLocation(ctx context.Context, code crm.Code) error {
 	switch code {
 	case crm.GHLScope:
 	case crm.GHLToken, crm.GHLTenant:
-		if _, _, err := r.Source.Location(ctx, location); err == nil {
+		if _, _, err := r.Source.Location(ctx, location); !hasCode(err, crm.GHLToken, crm.GHLTenant, crm.GHLScope) {
 			return nil
 		}
 	case crm.RankrToken:
+		if !refused(ctx, r.Destination, location) {
+			return nil
+		}
 		location = crm.Everywhere
 	default:
 		return nil
 	}
 	return storeError(r.Links.ParkLocation(ctx, location, code))
+}
+
+// refused asks Rankr one cheap question and tells whether it is our credentials that it refuses.
+func refused(ctx context.Context, rankr crm.Destination, location string) bool {
+	_, err := rankr.Find(ctx, location, crm.Keys{ExternalID: "rankrsync-probe"})
+	return hasCode(err, crm.RankrToken)
 }
 
 func (r *round) problem(updated time.Time, e *crm.Error) *crm.ProblemRecord {
@@ -486,6 +502,12 @@ func asResult(e *crm.Error) crm.Result {
 // gone brings a contact into step that GHL no longer has. A 404 alone is no evidence: a wrong tenant, an outage or a
 // proxy answers so too. The location must answer well, with the same token, in the same round.
 func (r *round) gone(ctx context.Context, was crm.Link, seen sight, at time.Time) (crm.Result, error) {
+	if was.RankrID != "" && !seen.looked { // what is about to be deleted must still be this contact's
+		var err error
+		if seen, err = r.look(ctx, was); err != nil {
+			return r.failed(ctx, was, time.Time{}, err)
+		}
+	}
 	target, ours := was.RankrID, was.CreatedByUs
 	if seen.looked {
 		target = ""

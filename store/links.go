@@ -124,20 +124,27 @@ func (s *Store) Park(ctx context.Context, was, next crm.Link, problem crm.Proble
 // [crm.ErrTaken] when the record is another contact's, [crm.ErrBraked] when a delete must wait for a person. The version that
 // it returns is the row's, for Release.
 func (s *Store) Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (crm.Link, error) {
-	held := was
+	acquired := make(chan crm.Link, 1) // the caller may leave before the change is done
 	err := s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		now := s.now()
+		next, now := was, s.now()
 		if claim.Delete {
 			if err := s.brake(ctx, tx, was, now); err != nil {
 				return err
 			}
 		}
-		held.Holder, held.HeldUntil, held.Intent, held.Now = claim.Holder, now.Add(claim.Lease), claim.Intent, now
-		held.RankrID, held.CreatedByUs = claim.RankrID, claim.Created
-		return s.replace(ctx, tx, was, held, "version = ? AND holder = ''", was.Version)
+		next.Holder, next.HeldUntil, next.Intent, next.Now = claim.Holder, now.Add(claim.Lease), claim.Intent, now
+		next.RankrID, next.CreatedByUs = claim.RankrID, claim.Created
+		if err := s.replace(ctx, tx, was, next, "version = ? AND holder = ''", was.Version); err != nil {
+			return err
+		}
+		next.Version++
+		acquired <- next
+		return nil
 	})
-	held.Version++
-	return held, err
+	if err != nil {
+		return crm.Link{}, err
+	}
+	return <-acquired, nil
 }
 
 // Release ends the holder's lease and records what came of it; [crm.ErrMoved] when the lease was taken over meanwhile.

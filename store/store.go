@@ -1,5 +1,6 @@
 // Package store remembers what must outlive a process: which contact is linked to which record, how far the polls
-// came, and which contacts wait for a person. It holds no contact data: fingerprints, names and ids only. Losing it
+// came, and which contacts wait for a person. It holds no values of contacts but their tags: fingerprints,
+// names and ids. Losing it
 // loses no CRM data; links are found again by external id.
 package store
 

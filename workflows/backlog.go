@@ -25,7 +25,7 @@ type entry struct {
 func newBacklog() *backlog { return &backlog{known: map[string]*entry{}} }
 
 // add queues a reference, or merges it into the one that is queued already: the hints become one, and the later
-// NotBefore holds.
+// NotBefore holds; that of a mere confirmation gives way to a change's.
 func (b *backlog) add(reference names.Reference, now time.Time) {
 	e := b.known[reference.Contact]
 	if e == nil {
@@ -37,8 +37,13 @@ func (b *backlog) add(reference names.Reference, now time.Time) {
 		b.queue = append(b.queue, e)
 		return
 	}
+	confirming := e.Confirm
 	e.Hint = e.Merge(reference.Hint)
-	if reference.NotBefore.After(e.NotBefore) {
+	switch {
+	case confirming && !reference.Confirm: // a change does not wait for a second look
+		e.NotBefore = reference.NotBefore
+	case reference.Confirm && !confirming:
+	case reference.NotBefore.After(e.NotBefore):
 		e.NotBefore = reference.NotBefore
 	}
 }

@@ -37,7 +37,7 @@ func PollChanges(ctx workflow.Context, input names.LocationInput) (activities.Ti
 
 	var answer activities.TickAnswer
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, onePoll(input.Location)), names.FindChanges,
-		activities.Tick{Location: input.Location, Scheduled: scheduled, Last: last.Tick}).Get(ctx, &answer)
+		activities.Tick{Location: input.Location, Scheduled: scheduled, Last: last.Tick, LastWatermark: last.Watermark}).Get(ctx, &answer)
 	if err != nil {
 		if never := failed(err).never; never != nil {
 			return activities.TickAnswer{}, never

@@ -154,11 +154,12 @@ func (s *contactsSync) page(ctx workflow.Context, hints []names.Hint) {
 	for _, outcome := range workflow.DeterministicKeys(answer.Outcomes) {
 		s.result.Outcomes[string(outcome)] += answer.Outcomes[outcome]
 	}
-	soonest := workflow.Now(ctx).Add(shortestWait)
+	clock := answer.Now // only the length of a wait is believed: the worker's clock may be off
+	if clock.IsZero() {
+		clock = workflow.Now(ctx)
+	}
 	for _, reference := range answer.Waiting {
-		if reference.NotBefore.Before(soonest) {
-			reference.NotBefore = soonest
-		}
+		reference.NotBefore = workflow.Now(ctx).Add(believed(reference.NotBefore.Sub(clock)))
 		s.list(ctx, reference)
 	}
 }

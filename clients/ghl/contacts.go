@@ -3,6 +3,7 @@ package ghl
 import (
 	"bytes"
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -31,6 +32,10 @@ func (c *Client) Contact(ctx context.Context, ref crm.Ref) (crm.Contact, time.Ti
 		return crm.Contact{}, meta.Date, c.rest.Foreign(call, meta)
 	}
 	keys, err := c.keys(ctx, ref.Location, found.customFieldIDs())
+	if errors.Is(err, &crm.Error{Code: crm.GHLNotFound}) {
+		// The field list is not there, the contact is: taken for the contact's own 404 this would delete it.
+		return crm.Contact{}, meta.Date, c.rest.Foreign(call, meta)
+	}
 	if err != nil {
 		return crm.Contact{}, meta.Date, err
 	}
@@ -70,7 +75,7 @@ type searchSort struct {
 
 // ChangedSince walks the search for contacts whose dateUpdated is at or after since, oldest first. Its calls are bulk
 // calls. A contact that changes during the walk moves to the end and is seen again. The walk ends with an empty page,
-// with a short one that completes the total, or when the cursor stands still; after 5,000 pages it ends with an error.
+// or with one that completes the total; without a way to the rest, and after 5,000 pages, it ends with an error.
 func (c *Client) ChangedSince(ctx context.Context, location string, since time.Time) iter.Seq2[crm.Page, error] {
 	return func(yield func(crm.Page, error) bool) {
 		if err := validIDs(named{"location", location}); err != nil {
@@ -91,9 +96,14 @@ func (c *Client) ChangedSince(ctx context.Context, location string, since time.T
 				return
 			}
 			seen += len(page.Documents)
-			done := len(page.Documents) < pageLimit && seen >= page.Total
-			if done || len(page.Documents) == 0 || next == nil || bytes.Equal(next, body.SearchAfter) {
+			if len(page.Documents) == 0 || len(page.Documents) < pageLimit && seen >= page.Total {
 				return
+			}
+			if next == nil || bytes.Equal(next, body.SearchAfter) {
+				if seen >= page.Total {
+					return
+				}
+				break // there is more, and no way to it: the watermark must not move past what nobody saw
 			}
 			body.SearchAfter = next
 		}

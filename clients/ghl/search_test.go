@@ -70,8 +70,7 @@ func TestSearchEnds(t *testing.T) {
 		"with a short page without a total":     {[]string{strings.Replace(pageOf(3, 0, `[1]`), `"total":0`, `"x":0`, 1)}, 1},
 		"not with a short page that is not all": {[]string{pageOf(3, 5, `[1]`), pageOf(2, 5, `[2]`)}, 2},
 		"not with a full page":                  {[]string{pageOf(100, 100, `[1]`), pageOf(0, 100, "")}, 2},
-		"when the cursor stands still":          {[]string{pageOf(100, 1000, `[1]`), pageOf(100, 1000, `[1]`)}, 2},
-		"without a cursor":                      {[]string{strings.ReplaceAll(pageOf(100, 1000, `[1]`), "searchAfter", "x")}, 1},
+		"without a cursor, when that is all":    {[]string{strings.ReplaceAll(pageOf(100, 100, `[1]`), "searchAfter", "x")}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := scripted(t, nil)
@@ -79,6 +78,20 @@ func TestSearchEnds(t *testing.T) {
 			_, err := walk(t, c)
 			require.NoError(t, err)
 			assert.Equal(t, test.calls, s.count("contacts.search"))
+		})
+	}
+}
+
+func TestASearchThatShowsNoWayToTheRestIsAnError(t *testing.T) {
+	for name, pages := range map[string][]string{
+		"the cursor stands still": {pageOf(100, 1000, `[1]`), pageOf(100, 1000, `[1]`)},
+		"there is no cursor":      {strings.ReplaceAll(pageOf(100, 1000, `[1]`), "searchAfter", "x")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c := scripted(t, nil)
+			s.pages(pages...)
+			_, err := walk(t, c)
+			assert.Equal(t, crm.GHLUnavailable, codeOf(t, err), "else the watermark would move past what nobody saw")
 		})
 	}
 }
