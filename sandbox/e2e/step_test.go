@@ -12,12 +12,12 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-// createMany makes contacts that differ in their email alone, and returns their ids.
+// createMany makes contacts that differ from all others in their email alone, and returns their ids.
 func (w *world) createMany(n int) []string {
-	ids := make([]string, n)
+	ids, others := make([]string, n), len(w.ghl.Contacts(location))
 	for i := range ids {
 		contact := mira()
-		contact.Email, contact.Phone = "mira"+strconv.Itoa(i)+"@example.com", ""
+		contact.Email, contact.Phone = "mira"+strconv.Itoa(others+i)+"@example.com", ""
 		ids[i] = w.ghl.Create(location, contact).ID
 	}
 	return ids
