@@ -10,6 +10,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
@@ -35,15 +36,17 @@ const retired = "paused by rankrsync: the location is not in GHL_LOCATION_ID"
 
 // Ensure makes or updates the schedule of each location, or removes them where the interval is 0. The schedules of
 // other locations are paused until their location comes back, for their polls could only fail. What a person paused
-// stays paused. A location that fails is logged and does not stop the others.
-func (p Polls) Ensure(ctx context.Context, locations []string, interval time.Duration, log *slog.Logger) {
+// stays paused. A location that fails is logged and does not stop the others. It tells whether all are as they should be.
+func (p Polls) Ensure(ctx context.Context, locations []string, interval time.Duration, log *slog.Logger) bool {
 	var group errgroup.Group
+	var failed atomic.Bool
 	group.SetLimit(8)
 	ours := map[string]bool{}
 	for _, location := range locations {
 		ours[location] = true
 		group.Go(func() error {
 			if err := p.ensure(ctx, location, interval); err != nil && ctx.Err() == nil {
+				failed.Store(true)
 				log.Warn("the poll can't be scheduled", "location", location, "error", err)
 			}
 			return nil
@@ -70,6 +73,7 @@ func (p Polls) Ensure(ctx context.Context, locations []string, interval time.Dur
 		})
 	}
 	_ = group.Wait()
+	return !failed.Load()
 }
 
 func (p Polls) ensure(ctx context.Context, location string, interval time.Duration) error {

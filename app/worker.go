@@ -143,8 +143,16 @@ func (w *workerProgram) run(ctx context.Context) error {
 func (w *workerProgram) prepare(ctx context.Context) {
 	polls := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
 	schedule := func() {
-		polls.Ensure(ctx, w.config.GHLLocations, w.config.PollInterval.Duration(), w.log)
+		// Where nothing else tells of changes, a poll that is missing means that nothing is synced: no giving up.
+		for pause := time.Second; !polls.Ensure(ctx, w.config.GHLLocations, w.config.PollInterval.Duration(), w.log); pause = min(2*pause, time.Minute) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+		}
 	}
+	w.unpark(ctx)
 	paceQueues(ctx, w.temporal, w.options.Namespace, w.config.GHLRate, w.log)
 	w.attributes.Discover(ctx, w.temporal, w.options.Namespace, false, w.log)
 	schedule()
@@ -154,6 +162,19 @@ func (w *workerProgram) prepare(ctx context.Context) {
 	w.attributes.Discover(ctx, w.temporal, w.options.Namespace, true, w.log)
 	if w.attributes.Known() {
 		schedule()
+	}
+}
+
+// unpark lets the locations run again whose credentials may be right since this start. If they are not, the first round
+// finds out for one call.
+func (w *workerProgram) unpark(ctx context.Context) {
+	for _, location := range append([]string{crm.Everywhere}, w.config.GHLLocations...) {
+		if code, err := w.records.Parked(ctx, location); err != nil || code == "" {
+			continue
+		}
+		if err := w.records.Unpark(ctx, location); err != nil {
+			w.log.Warn("the location stays parked", "location", location, "code", crm.StoreUnavailable)
+		}
 	}
 }
 

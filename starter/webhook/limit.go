@@ -15,6 +15,10 @@ const MaxBody = 4 << 20
 // announces much and sends little holds little.
 const firstRead = 4 << 10
 
+// ordinary is more than any event of GHL's own takes. What goes beyond it shares half of the room, so that strangers with
+// huge bodies can't keep honest senders out.
+const ordinary = 64 << 10
+
 // supported refuses what could not be an event before any of its body is read.
 func supported(r *http.Request) Result {
 	if r.Method != http.MethodPost {
@@ -44,12 +48,21 @@ func plainJSON(contentType string) bool {
 // limit reads the body within MaxBody and within what all bodies in hand may hold together. The caller calls
 // release, whatever the result, once it no longer needs the body.
 func (h *receiver) limit(w http.ResponseWriter, r *http.Request) (body []byte, release func(), result Result) {
-	var held int64
-	release = func() { h.bytes.Release(held) }
+	var held, heldLarge int64
+	release = func() {
+		h.bytes.Release(held)
+		h.large.Release(heldLarge)
+	}
 	limited := http.MaxBytesReader(w, r.Body, MaxBody)
 	for {
 		if len(body) == cap(body) {
 			more := int64(max(firstRead, cap(body)))
+			if held+more > ordinary {
+				if !h.large.TryAcquire(more) {
+					return nil, release, Full
+				}
+				heldLarge += more
+			}
 			if !h.bytes.TryAcquire(more) {
 				return nil, release, Full
 			}

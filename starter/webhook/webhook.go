@@ -95,6 +95,7 @@ func New(o Options) http.Handler {
 	return &receiver{
 		Options: o,
 		bytes:   semaphore.NewWeighted(o.MaxBytes),
+		large:   semaphore.NewWeighted(o.MaxBytes / 2),
 		waiting: semaphore.NewWeighted(o.MaxCount),
 		outage:  &rate.Sometimes{Interval: 10 * time.Second},
 	}
@@ -103,6 +104,7 @@ func New(o Options) http.Handler {
 type receiver struct {
 	Options
 	bytes   *semaphore.Weighted // held by bodies from their first byte until they are parsed
+	large   *semaphore.Weighted // what of it the parts of bodies past ordinary may hold
 	waiting *semaphore.Weighted // held by hints until Temporal has them
 	outage  *rate.Sometimes     // a storm during an outage is one line in the log, not one per event
 }

@@ -404,6 +404,20 @@ func TestBodiesInHandAreBoundedTogether(t *testing.T) {
 		"what the slow ones held comes back")
 }
 
+func TestHugeBodiesOfStrangersLeaveRoomForHonestEvents(t *testing.T) {
+	b := start(t, func(o *Options) { o.MaxBytes = 1 << 20 })
+	for range 8 { // together they would hold twice the room
+		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nX-GHL-Signature: "+sign("")+"\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 200_000))
+		require.NoError(t, err)
+	}
+	for range 50 {
+		assert.Equal(t, 200, b.signed(created))
+	}
+}
+
 func TestKeysThatCannotBeTrustedAreRefusedAtStart(t *testing.T) {
 	spki := func(key any) string {
 		der, err := x509.MarshalPKIXPublicKey(key)
