@@ -72,6 +72,7 @@ func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 	w.nudger = nudge.New(w.temporal, nudge.Options{SearchAttributes: w.attributes.Known})
 	defer closeNudger(w.nudger, log)
 
+	w.checks()
 	// The ops server outlives ctx: while the worker drains, it tells that it is not ready.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	var group errgroup.Group
@@ -98,7 +99,8 @@ type workerProgram struct {
 	running    atomic.Bool // all queues are served
 }
 
-func (w *workerProgram) run(ctx context.Context) error {
+// checks must stand before anybody can ask: without them /readyz would tell of a worker that serves nothing yet.
+func (w *workerProgram) checks() {
 	w.ready.Check("temporal", temporalCheck(w.temporal, w.options.Namespace))
 	w.ready.Check("store", func(ctx context.Context) error { return storeCheck(w.records.Ping(ctx)) })
 	w.ready.Check("queues", func(context.Context) error {
@@ -107,6 +109,9 @@ func (w *workerProgram) run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+func (w *workerProgram) run(ctx context.Context) error {
 	if wait(ctx, w.temporal, w.options, w.log) != nil {
 		return nil // told to stop before there was anything to do
 	}

@@ -120,7 +120,7 @@ func (s synced) String() string {
 	if s.Code != "" {
 		text += " " + string(s.Code) + ": " + crm.Catalogue[s.Code].Sentence
 	}
-	if s.Detail != "" {
+	if s.Detail != "" && s.Detail != crm.Catalogue[s.Code].Sentence {
 		text += " (" + s.Detail + ")"
 	}
 	if len(s.Fields) > 0 {
