@@ -119,6 +119,10 @@ func TestARefusedGHLTokenParksTheLocationUntilItIsMended(t *testing.T) {
 	w.problems(2, crm.GHLToken)
 	assert.Equal(t, calls, w.ghl.Stats().Calls, "a parked location costs no calls")
 
+	result := w.run("sync-contact", "--contact", first.ID, "--wait")
+	assert.Equal(t, 4, result.Code, "the credentials are refused")
+	assert.Contains(t, result.Stdout, crm.GHLToken)
+
 	// A wish to try again, while nothing is mended, ends where it was.
 	var answer handedOver
 	w.answer(&answer, "problems", "--retry", "--yes")
@@ -205,9 +209,8 @@ func TestSyncContactTellsByItsExitCodeHowItEnded(t *testing.T) {
 
 	result := w.run("sync-contact", "--location", "another", "--contact", contact.ID, "--wait")
 	assert.Equal(t, 1, result.Code)
-	assert.Contains(t, result.Stderr, string(crm.UnknownLocation))
-	assert.Contains(t, result.Stderr, crm.Catalogue[crm.UnknownLocation].Sentence)
-	assert.Empty(t, result.Stdout)
+	unknown := crm.Catalogue[crm.UnknownLocation]
+	assert.Equal(t, "problem "+string(crm.UnknownLocation)+": "+unknown.Sentence+"; "+unknown.Remedy+"\n", result.Stdout)
 	assert.Zero(t, w.ghl.Stats().Calls, "no system is asked about a location that is not ours")
 	assert.Zero(t, w.rankr.Counters().Requests)
 
