@@ -30,17 +30,23 @@ func (b *bench) measureCeiling(ctx context.Context) error {
 	}
 	defer stop()
 	warm := min(b.singles, 50)
-	if _, err := rate(ctx, 10, warm, b.emptyRun(done, "warm")); err != nil {
+	if _, err := rate(ctx, 10, warm, b.emptyRun(done, "warm", &latencies{})); err != nil {
 		return err
 	}
 	for _, n := range callers {
 		before := b.cpu()
-		perSecond, err := rate(ctx, n, b.singles, b.emptyRun(done, fmt.Sprint(n)))
+		var times latencies
+		perSecond, err := rate(ctx, n, b.singles, b.emptyRun(done, fmt.Sprint(n), &times))
 		if err != nil {
 			return err
 		}
 		b.raw[n] = perSecond
-		b.add(figure{What: fmt.Sprintf("empty activities, %s", people(n)), Value: perSecond, Unit: "/s"})
+		what := "empty activities, " + people(n)
+		b.add(
+			figure{What: what, Value: perSecond, Unit: "/s"},
+			figure{What: what + ", p50", Value: times.percentile(.50), Unit: "ms"},
+			figure{What: what + ", p99", Value: times.percentile(.99), Unit: "ms"},
+		)
 		b.addCPU("an empty activity, "+people(n), b.singles, before)
 		if err := pause(ctx, time.Second); err != nil {
 			return err
@@ -50,15 +56,17 @@ func (b *bench) measureCeiling(ctx context.Context) error {
 }
 
 // emptyRun starts a workflow and returns when its activity ran.
-func (b *bench) emptyRun(done *bells, name string) func(context.Context, int) error {
+func (b *bench) emptyRun(done *bells, name string, times *latencies) func(context.Context, int) error {
 	return func(ctx context.Context, i int) error {
 		id := fmt.Sprintf("bench/%s/%d", name, i)
 		ran := done.listen(id)
+		began := time.Now()
 		options := client.StartWorkflowOptions{TaskQueue: names.Workflows}
 		if _, err := b.client.SignalWithStartWorkflow(ctx, id, names.ChangedSignal, nil, options, emptyWorkflow); err != nil {
 			return err
 		}
-		_, err := await(ctx, ran)
+		at, err := await(ctx, ran)
+		times.add(at.Sub(began))
 		return err
 	}
 }

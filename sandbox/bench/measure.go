@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -70,12 +71,26 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// latencies are durations that several callers gather.
+type latencies struct {
+	mu  sync.Mutex
+	all []time.Duration
+}
+
+func (t *latencies) add(took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = append(t.all, took)
+}
+
 // percentile is the smallest of the times that the given share of them does not exceed, in milliseconds; 0 without any.
-func percentile(times []time.Duration, share float64) float64 {
-	if len(times) == 0 {
+func (t *latencies) percentile(share float64) float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.all) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(times))
-	i := min(int(share*float64(len(sorted))), len(sorted)-1)
-	return float64(sorted[i].Microseconds()) / 1000
+	slices.Sort(t.all)
+	i := min(int(share*float64(len(t.all))), len(t.all)-1)
+	return float64(t.all[i].Microseconds()) / 1000
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/rankrsync/rankrsync/sandbox/stack"
@@ -24,15 +23,20 @@ func (b *bench) measureSingles(ctx context.Context) error {
 			return err
 		}
 		before := b.cpu()
-		times, perSecond, err := b.changes(ctx, n, contacts)
+		var times latencies
+		perSecond, err := rate(ctx, n, len(contacts), func(ctx context.Context, i int) error {
+			took, err := b.change(ctx, contacts[i])
+			times.add(took)
+			return err
+		})
 		if err != nil {
 			return err
 		}
 		what := "contacts from POST to write, " + people(n)
 		b.add(
 			figure{What: what, Value: perSecond, Unit: "/s"},
-			figure{What: what + ", p50", Value: percentile(times, .50), Unit: "ms"},
-			figure{What: what + ", p99", Value: percentile(times, .99), Unit: "ms"},
+			figure{What: what + ", p50", Value: times.percentile(.50), Unit: "ms"},
+			figure{What: what + ", p99", Value: times.percentile(.99), Unit: "ms"},
 		)
 		if raw := b.raw[n]; raw > 0 {
 			b.add(figure{What: "of the raw ceiling, " + people(n), Value: perSecond / raw, Target: atLeast(.8)})
@@ -51,20 +55,20 @@ func (b *bench) measureIdle(ctx context.Context) error {
 	if err := b.quietly(ctx); err != nil {
 		return err
 	}
-	var times []time.Duration
+	var times latencies
 	for _, contact := range contacts {
 		took, err := b.change(ctx, contact)
 		if err != nil {
 			return err
 		}
-		times = append(times, took)
+		times.add(took)
 		if err := pause(ctx, 50*time.Millisecond); err != nil { // its workflow completes meanwhile
 			return err
 		}
 	}
 	b.add(
-		figure{What: "from POST to write, p50", Value: percentile(times, .50), Unit: "ms", Target: atMost(20)},
-		figure{What: "from POST to write, p99", Value: percentile(times, .99), Unit: "ms"},
+		figure{What: "from POST to write, p50", Value: times.percentile(.50), Unit: "ms", Target: atMost(20)},
+		figure{What: "from POST to write, p99", Value: times.percentile(.99), Unit: "ms"},
 	)
 	return nil
 }
@@ -81,20 +85,6 @@ func (b *bench) linked(ctx context.Context, prefix string, n int) ([]string, flo
 		return err
 	})
 	return contacts, perSecond, err
-}
-
-// changes changes each contact once, and returns how long each took and how many were through a second.
-func (b *bench) changes(ctx context.Context, callers int, contacts []string) ([]time.Duration, float64, error) {
-	var mu sync.Mutex
-	var times []time.Duration
-	perSecond, err := rate(ctx, callers, len(contacts), func(ctx context.Context, i int) error {
-		took, err := b.change(ctx, contacts[i])
-		mu.Lock()
-		defer mu.Unlock()
-		times = append(times, took)
-		return err
-	})
-	return times, perSecond, err
 }
 
 // people says how many callers there are.

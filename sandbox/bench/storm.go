@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,8 +78,8 @@ func (b *bench) stormBesideTrickle(ctx context.Context, location string, contact
 	}
 	b.add(
 		figure{What: "beside a trickle of 20/s in another location: contacts in step", Value: changes.inStep, Unit: "/s"},
-		figure{What: "the trickle, from POST to write, p50", Value: percentile(times, .50), Unit: "ms"},
-		figure{What: "the trickle, from POST to write, p99", Value: percentile(times, .99), Unit: "ms"},
+		figure{What: "the trickle, from POST to write, p50", Value: times.percentile(.50), Unit: "ms"},
+		figure{What: "the trickle, from POST to write, p99", Value: times.percentile(.99), Unit: "ms"},
 	)
 	return nil
 }
@@ -220,10 +219,9 @@ func (b *bench) written(ctx context.Context) error {
 
 // trickle changes one contact after the other, 20 a second however long each takes, until it is stopped. Stopping it
 // returns the times from POST to write.
-func (b *bench) trickle(ctx context.Context, contacts []string) (stop func() ([]time.Duration, error)) {
+func (b *bench) trickle(ctx context.Context, contacts []string) (stop func() (*latencies, error)) {
 	ctx, cancel := context.WithCancel(ctx)
-	var mu sync.Mutex
-	var times []time.Duration
+	times := &latencies{}
 	var group errgroup.Group
 	ticking := make(chan struct{})
 	go func() {
@@ -231,14 +229,12 @@ func (b *bench) trickle(ctx context.Context, contacts []string) (stop func() ([]
 		for i := 0; pause(ctx, 50*time.Millisecond) == nil; i++ {
 			group.Go(func() error {
 				took, err := b.change(context.WithoutCancel(ctx), contacts[i%len(contacts)])
-				mu.Lock()
-				defer mu.Unlock()
-				times = append(times, took)
+				times.add(took)
 				return err
 			})
 		}
 	}()
-	return func() ([]time.Duration, error) {
+	return func() (*latencies, error) {
 		cancel()
 		<-ticking
 		err := group.Wait()
