@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc/codes"
 
 	"github.com/rankrsync/rankrsync/app"
 	"github.com/rankrsync/rankrsync/crm"
@@ -89,7 +92,7 @@ func (c *cli) sync(command *cobra.Command, config app.Config, ref crm.Ref, wait 
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return &exit{interrupted, "interrupted; " + answer.WorkflowID + " goes on"}
-	case err != nil && errors.Is(waiting.Err(), context.DeadlineExceeded):
+	case err != nil && ranOut(waiting, err):
 		return &exit{timedOut, fmt.Sprintf("no outcome within %s; %s goes on", timeout, answer.WorkflowID)}
 	case err != nil:
 		return temporalError(ctx, address, err)
@@ -100,6 +103,15 @@ func (c *cli) sync(command *cobra.Command, config app.Config, ref crm.Ref, wait 
 		return err
 	}
 	return verdict(result)
+}
+
+// ranOut tells whether it was the time that ran out. The server knows the deadline too, and may say so a moment before our
+// own clock does.
+func ranOut(ctx context.Context, err error) bool {
+	var late *client.WorkflowUpdateServiceTimeoutOrCanceledError
+	deadline, _ := ctx.Deadline()
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) || time.Until(deadline) < time.Second &&
+		(errors.As(err, &late) || serviceerror.ToStatus(err).Code() == codes.DeadlineExceeded)
 }
 
 // verdict is the exit code of a round that was printed already.
