@@ -30,7 +30,7 @@ type Contacts struct {
 	KeepDeleted bool          // what is deleted in GHL stays in Rankr, unlinked
 	Searchable  func() bool   // whether the server knows our search attributes
 	// Observe is told of each round that ended; received is when we heard of the change, zero if nobody told us.
-	Observe func(location string, outcome crm.Outcome, received time.Time)
+	Observe func(location string, object crm.Object, outcome crm.Outcome, received time.Time)
 
 	places places
 }
@@ -38,7 +38,7 @@ type Contacts struct {
 // Links is what the deeds need of the store. The results [crm.ErrMoved], [crm.ErrTaken] and [crm.ErrBraked] mean that
 // nothing was written.
 type Links interface {
-	Link(ctx context.Context, ref crm.Ref) (crm.Link, error)
+	Link(ctx context.Context, ref crm.Ref, object crm.Object) (crm.Link, error)
 	Advance(ctx context.Context, was, next crm.Link) error
 	Park(ctx context.Context, was, next crm.Link, problem crm.ProblemRecord) error
 	Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (crm.Link, error)
@@ -104,15 +104,20 @@ func (c *Contacts) BringIntoStep(ctx context.Context, in Round) (Answer, error) 
 	return Answer{Result: result, Searchable: c.Searchable()}, nil
 }
 
-// bring runs one round.
-func (c *Contacts) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retry bool) (result crm.Result, err error) {
-	r := round{Contacts: c, ref: ref, hint: hint, doubt: retry}
-	err = unpanic(ctx, ref.Location, ref.Contact, func() error {
-		result, err = r.run(ctx)
+// bring runs one round of a contact.
+func (c *Contacts) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retry bool) (crm.Result, error) {
+	r := round{Contacts: c, ref: ref, object: crm.ContactItself, hint: hint, doubt: retry}
+	return c.guarded(ctx, &r, r.once)
+}
+
+// guarded runs a round and tells who counts how it ended.
+func (c *Contacts) guarded(ctx context.Context, r *round, once func(context.Context) (crm.Result, error)) (result crm.Result, err error) {
+	err = unpanic(ctx, r.ref.Location, r.ref.Contact, func() error {
+		result, err = r.run(ctx, once)
 		return err
 	})
 	if err == nil && c.Observe != nil && result.Outcome != crm.Waiting {
-		c.Observe(ref.Location, result.Outcome, hint.Received)
+		c.Observe(r.ref.Location, r.object, result.Outcome, r.hint.Received)
 	}
 	return result, err
 }

@@ -549,7 +549,7 @@ func TestAStoreRestoredFromBeforeAnEditAndItsUndoingEndsInStep(t *testing.T) {
 }
 
 func (w *world) link(contact string) crm.Link {
-	link, err := w.store.Link(w.t.Context(), crm.Ref{Location: loc, Contact: contact})
+	link, err := w.store.Link(w.t.Context(), crm.Ref{Location: loc, Contact: contact}, crm.ContactItself)
 	require.NoError(w.t, err)
 	return link
 }

@@ -783,10 +783,10 @@ func (l *steppedLinks) step(what string, do func() error) error {
 	return err
 }
 
-func (l *steppedLinks) Link(ctx context.Context, ref crm.Ref) (link crm.Link, err error) {
+func (l *steppedLinks) Link(ctx context.Context, ref crm.Ref, object crm.Object) (link crm.Link, err error) {
 	err = l.step("read row", func() error {
 		var err error
-		link, err = l.spoiler.Link(ctx, ref)
+		link, err = l.spoiler.Link(ctx, ref, object)
 		return err
 	})
 	if l.actor != nil {
@@ -835,8 +835,8 @@ type spoiler struct {
 	noAdvance, earlyPrint, earlySure, noStep, noReservation, believe bool
 }
 
-func (s *spoiler) Link(ctx context.Context, ref crm.Ref) (crm.Link, error) {
-	link, err := s.Store.Link(ctx, ref)
+func (s *spoiler) Link(ctx context.Context, ref crm.Ref, object crm.Object) (crm.Link, error) {
+	link, err := s.Store.Link(ctx, ref, object)
 	if s.believe {
 		link.UnsureSince = time.Time{}
 	}

@@ -55,7 +55,7 @@ type Ticks interface {
 	// Progress moves the watermark of a tick forward; [crm.ErrMoved] when it would not.
 	Progress(ctx context.Context, location string, number int64, watermark time.Time) error
 	UnsureAll(ctx context.Context, location string) error
-	Links(ctx context.Context, location string, contacts []string) (map[string]crm.Link, error)
+	Links(ctx context.Context, location string, object crm.Object, contacts []string) (map[string]crm.Link, error)
 	Parked(ctx context.Context, location string) (crm.Code, error)
 	ParkLocation(ctx context.Context, location string, code crm.Code) error
 	Unpark(ctx context.Context, location string) error
@@ -213,7 +213,7 @@ func (t *tick) unknown(ctx context.Context, documents []crm.Document) ([]names.H
 	for i, document := range documents {
 		contacts[i] = document.Contact
 	}
-	links, err := t.Ticks.Links(ctx, t.location, contacts)
+	links, err := t.Ticks.Links(ctx, t.location, crm.ContactItself, contacts)
 	if err != nil {
 		return nil, storeError(err)
 	}

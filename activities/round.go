@@ -20,8 +20,9 @@ import (
 // transitions, and explore_test.go tries every interleaving of two rounds and an editor with a fault at every step.
 type round struct {
 	*Contacts
-	ref  crm.Ref
-	hint names.Hint
+	ref    crm.Ref
+	object crm.Object
+	hint   names.Hint
 	// doubt: this is not the first attempt, or the record in Rankr moved under us. Rankr is read first and
 	// fingerprints are not believed.
 	doubt    bool
@@ -37,9 +38,9 @@ const (
 	coverMargin = 10 * time.Second
 )
 
-func (r *round) run(ctx context.Context) (crm.Result, error) {
+func (r *round) run(ctx context.Context, once func(context.Context) (crm.Result, error)) (crm.Result, error) {
 	for range maxRestarts {
-		result, err := r.once(ctx)
+		result, err := once(ctx)
 		if !errors.Is(err, crm.ErrMoved) {
 			return result, err
 		}
@@ -48,7 +49,7 @@ func (r *round) run(ctx context.Context) (crm.Result, error) {
 }
 
 func (r *round) once(ctx context.Context) (crm.Result, error) {
-	was, err := r.Links.Link(ctx, r.ref)
+	was, err := r.Links.Link(ctx, r.ref, r.object)
 	if err != nil {
 		return crm.Result{}, storeError(err)
 	}
@@ -361,6 +362,9 @@ func (r *round) write(ctx context.Context, was, next crm.Link, claim crm.Claim, 
 		return r.broken(ctx, held, done, next, err)
 	}
 	next.RankrID, next.CreatedByUs = done.RankrID, done.CreatedByUs
+	if r.object == crm.TasksAndNotes { // Rankr gave them their ids just now
+		next.Fields, next.Records = done.Fields, done.Records
+	}
 	if !next.Sure() {
 		next.Intent = held.Intent
 	}
@@ -398,8 +402,12 @@ func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause err
 	again := !r.repeated // start over at once, but only once: what does not help then needs time or a person
 	switch e.Code {
 	case crm.RankrNotFound: // deleted in Rankr by somebody: it is made again
-		done.RankrID, done.CreatedByUs, done.Fields, done.Tags = "", false, nil, nil
-		done.Generation++
+		if r.object == crm.ContactItself {
+			done.RankrID, done.CreatedByUs, done.Fields, done.Tags = "", false, nil, nil
+			done.Generation++
+		} else { // one of them, or the whole record
+			r.doubt = true
+		}
 	case crm.RankrDuplicate:
 		if r.winner = e.ID; !again {
 			e = &crm.Error{Code: crm.MatchTaken, Operation: e.Operation, Fields: strings.Fields(e.ID)}
@@ -492,7 +500,7 @@ func refused(ctx context.Context, rankr crm.Destination, location string) bool {
 }
 
 func (r *round) problem(updated time.Time, e *crm.Error) *crm.ProblemRecord {
-	return &crm.ProblemRecord{Ref: r.ref, Code: e.Code, Operation: e.Operation, Fields: e.Fields, TraceID: e.TraceID, DateUpdated: updated}
+	return &crm.ProblemRecord{Ref: r.ref, Object: r.object, Code: e.Code, Operation: e.Operation, Fields: e.Fields, TraceID: e.TraceID, DateUpdated: updated}
 }
 
 func asResult(e *crm.Error) crm.Result {

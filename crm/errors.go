@@ -30,6 +30,7 @@ const (
 	RankrUnavailable Code = "RS-RANKR-UNAVAILABLE" // 5xx, time-out, reset, an answer that is not Rankr's
 	Ambiguous        Code = "RS-MATCH-AMBIGUOUS"   // two records in Rankr could be this contact; Error.Fields holds both ids
 	MatchTaken       Code = "RS-MATCH-TAKEN"       // the one record that matches is linked to another contact
+	NotLinked        Code = "RS-NOT-LINKED"        // tasks and notes of a contact that has a problem of its own
 	DeleteBrake      Code = "RS-DELETE-BRAKE"      // too many deletes in an hour: waits for a person
 	StoreUnavailable Code = "RS-STORE-UNAVAILABLE" // our own database can't be reached
 	Busy             Code = "RS-BUSY"              // another round holds this contact
@@ -121,6 +122,7 @@ var Catalogue = map[Code]Entry{
 	RankrUnavailable: {"Rankr can't be reached", "Rankr", "nothing: it is tried again", Again},
 	Ambiguous:        {"more than one record in Rankr could be this contact", "you", "merge the two records in Rankr, or set externalId on the right one", Never},
 	MatchTaken:       {"the matching record in Rankr belongs to another contact", "your client", "merge the two contacts in GHL, or give them different email and phone", Never},
+	NotLinked:        {"the contact itself is not in step yet", "you", "solve the contact's own problem first: starter problems shows it", Never},
 	DeleteBrake:      {"more deletes than usual in an hour", "you", "check that they are meant, then run: starter approve-deletes --location L", Never},
 	StoreUnavailable: {"the store can't be reached", "you", "check STORE_URL, disk space and permissions", Again},
 	Busy:             {"another round is working on this contact", "nobody", "nothing: it comes again by itself", Later},

@@ -6,10 +6,20 @@ import (
 	"time"
 )
 
+// Object is what of a contact is kept in step by one writer at a time.
+type Object string
+
+// The objects. Their names are the first words of workflow IDs, and labels of metrics.
+const (
+	ContactItself Object = "contact"
+	TasksAndNotes Object = "tasks-notes"
+)
+
 // Link is what is remembered of one GHL contact ever seen: its row in the store. A deleted contact's
 // link stays behind as a tombstone, so that an older read can't bring it back.
 type Link struct {
 	Ref
+	Object  Object
 	Version int64     // grows with every change of the row; 0: there is no row yet
 	Now     time.Time // the store's clock when the row was read; all comparisons of times use it
 
@@ -31,6 +41,7 @@ type Link struct {
 	Tags           []string     // the tags GHL had then
 	DateUpdated    time.Time    // GHL's dateUpdated at the last round, one with a problem included: what the poll compares with
 	MappingVersion string
+	Records        map[string]string // of tasks and notes: Rankr's id by the same name as in Fields
 
 	Problem Code // of the contact's open problem; empty: none. A finished round without one closes it.
 	Parked  Code // why nothing of the whole location can run now; read only

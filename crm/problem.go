@@ -5,6 +5,7 @@ import "time"
 // ProblemRecord is one contact that that can't succeed until somebody acts. A later round that succeeds closes it.
 type ProblemRecord struct {
 	Ref
+	Object      Object
 	Code        Code
 	Operation   string
 	Fields      []string // names of fields or ids of candidates

@@ -11,38 +11,39 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-const linkColumns = `l.location, l.contact, l.version, l.last_read, l.covered, l.finished, l.holder, l.held_until, l.unsure_since,
-	l.intent, l.generation, l.rankr_id, l.created_by_us, l.deleted, l.fields, l.tags, l.date_updated, l.mapping_version`
+const linkColumns = `l.location, l.contact, l.object, l.version, l.last_read, l.covered, l.finished, l.holder, l.held_until, l.unsure_since,
+	l.intent, l.generation, l.rankr_id, l.created_by_us, l.deleted, l.fields, l.tags, l.date_updated, l.mapping_version, l.records`
 
 // selectLink reads a link with its open problem and with what parks its location, in one query: every round starts
 // with it.
 const selectLink = `SELECT coalesce(p.code, ''),
 	coalesce((SELECT code FROM parked WHERE location IN (w.location, '*') LIMIT 1), ''), ` + linkColumns + `
-	FROM (SELECT ? AS location, ? AS contact) w
-	LEFT JOIN links l ON l.location = w.location AND l.contact = w.contact
-	LEFT JOIN problems p ON p.location = w.location AND p.contact = w.contact`
+	FROM (SELECT ? AS location, ? AS contact, ? AS object) w
+	LEFT JOIN links l ON l.location = w.location AND l.contact = w.contact AND l.object = w.object
+	LEFT JOIN problems p ON p.location = w.location AND p.contact = w.contact AND p.object = w.object`
 
-// Link reads a contact's row, with Now set to the store's clock. A contact never seen has Version 0.
-func (s *Store) Link(ctx context.Context, ref crm.Ref) (crm.Link, error) {
+// Link reads the row of a contact, or of its tasks and notes, with Now set to the store's clock. One never seen has
+// Version 0.
+func (s *Store) Link(ctx context.Context, ref crm.Ref, object crm.Object) (crm.Link, error) {
 	now := s.now()
-	link, err := scanLink(s.read.QueryRowContext(ctx, selectLink, ref.Location, ref.Contact))
-	link.Ref, link.Now = ref, now
+	link, err := scanLink(s.read.QueryRowContext(ctx, selectLink, ref.Location, ref.Contact, object))
+	link.Ref, link.Object, link.Now = ref, object, now
 	return link, err
 }
 
 // Links reads the rows of those contacts that were ever seen, by contact id.
-func (s *Store) Links(ctx context.Context, location string, contacts []string) (map[string]crm.Link, error) {
+func (s *Store) Links(ctx context.Context, location string, object crm.Object, contacts []string) (map[string]crm.Link, error) {
 	links := make(map[string]crm.Link, len(contacts))
 	if len(contacts) == 0 {
 		return links, nil
 	}
-	args := []any{location}
+	args := []any{location, object}
 	for _, contact := range contacts {
 		args = append(args, contact)
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT coalesce(p.code, ''), '', `+linkColumns+`
-		FROM links l LEFT JOIN problems p ON p.location = l.location AND p.contact = l.contact
-		WHERE l.location = ? AND l.contact IN (?`+strings.Repeat(", ?", len(contacts)-1)+`)`, args...)
+		FROM links l LEFT JOIN problems p ON p.location = l.location AND p.contact = l.contact AND p.object = l.object
+		WHERE l.location = ? AND l.object = ? AND l.contact IN (?`+strings.Repeat(", ?", len(contacts)-1)+`)`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -62,23 +63,24 @@ func (s *Store) Links(ctx context.Context, location string, contacts []string) (
 func scanLink(row interface{ Scan(...any) error }) (crm.Link, error) {
 	var (
 		l                                                                 crm.Link
-		location, contact, holder, intent, rankrID, fields, tags, mapping sql.NullString
+		location, contact, object, holder, intent, rankrID, fields, tags, mapping, records sql.NullString
 		version, lastRead, covered, finished, heldUntil, unsure, updated  sql.NullInt64
 		generation                                                        sql.NullInt64
 		createdByUs, deleted                                              sql.NullBool
 	)
-	err := row.Scan(&l.Problem, &l.Parked, &location, &contact, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
-		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping)
+	err := row.Scan(&l.Problem, &l.Parked, &location, &contact, &object, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
+		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping, &records)
 	if err != nil || !version.Valid {
 		return l, err
 	}
 	l.Ref = crm.Ref{Location: location.String, Contact: contact.String}
+	l.Object = crm.Object(object.String)
 	l.Version, l.Generation = version.Int64, int(generation.Int64)
 	l.LastRead, l.Covered, l.Finished = fromMillis(lastRead.Int64), fromMillis(covered.Int64), fromMillis(finished.Int64)
 	l.Holder, l.HeldUntil, l.UnsureSince = holder.String, fromMillis(heldUntil.Int64), fromMillis(unsure.Int64)
 	l.RankrID, l.CreatedByUs, l.Deleted = rankrID.String, createdByUs.Bool, deleted.Bool
 	l.DateUpdated, l.MappingVersion = fromMillis(updated.Int64), mapping.String
-	return l, errors.Join(parse(intent.String, &l.Intent), parse(fields.String, &l.Fields), parse(tags.String, &l.Tags))
+	return l, errors.Join(parse(intent.String, &l.Intent), parse(fields.String, &l.Fields), parse(tags.String, &l.Tags), parse(records.String, &l.Records))
 }
 
 func parse(text string, into any) error {
@@ -172,7 +174,7 @@ func (s *Store) Release(ctx context.Context, held, next crm.Link, unsure bool, p
 func keepUnsure(ctx context.Context, tx *sql.Tx, held, next crm.Link) (crm.Link, error) {
 	var since int64
 	var before string
-	row := tx.QueryRowContext(ctx, "SELECT unsure_since, intent FROM links WHERE location = ? AND contact = ?", held.Location, held.Contact)
+	row := tx.QueryRowContext(ctx, "SELECT unsure_since, intent FROM links WHERE location = ? AND contact = ? AND object = ?", held.Location, held.Contact, held.Object)
 	if err := row.Scan(&since, &before); err != nil || since <= millis(held.UnsureSince) {
 		return next, err
 	}
@@ -190,15 +192,15 @@ func (s *Store) TakeOver(ctx context.Context, was crm.Link) error {
 	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		now := millis(s.now())
 		return moved(tx.ExecContext(ctx, `UPDATE links SET holder = '', held_until = 0, unsure_since = ?, version = version + 1
-			WHERE location = ? AND contact = ? AND version = ? AND holder <> '' AND held_until <= ?`,
-			now, was.Location, was.Contact, was.Version, now))
+			WHERE location = ? AND contact = ? AND object = ? AND version = ? AND holder <> '' AND held_until <= ?`,
+			now, was.Location, was.Contact, was.Object, was.Version, now))
 	})
 }
 
 // Unsure marks a contact whose lease was lost during a write: what the write left behind must be looked at.
 func (s *Store) Unsure(ctx context.Context, held crm.Link) error {
 	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		row := tx.QueryRowContext(ctx, "SELECT intent FROM links WHERE location = ? AND contact = ?", held.Location, held.Contact)
+		row := tx.QueryRowContext(ctx, "SELECT intent FROM links WHERE location = ? AND contact = ? AND object = ?", held.Location, held.Contact, held.Object)
 		var before string
 		if err := row.Scan(&before); err != nil {
 			return err
@@ -208,8 +210,8 @@ func (s *Store) Unsure(ctx context.Context, held crm.Link) error {
 			return err
 		}
 		intent = intent.With(held.Intent)
-		return moved(tx.ExecContext(ctx, `UPDATE links SET unsure_since = ?, intent = ?, version = version + 1 WHERE location = ? AND contact = ?`,
-			millis(s.now()), intentText(intent), held.Location, held.Contact))
+		return moved(tx.ExecContext(ctx, `UPDATE links SET unsure_since = ?, intent = ?, version = version + 1 WHERE location = ? AND contact = ? AND object = ?`,
+			millis(s.now()), intentText(intent), held.Location, held.Contact, held.Object))
 	})
 }
 
@@ -229,19 +231,20 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, was, next crm.Link, con
 		millis(next.LastRead), millis(next.Covered), millis(next.Finished), next.Holder, millis(next.HeldUntil),
 		millis(next.UnsureSince), intentText(next.Intent), next.Generation, next.RankrID, next.CreatedByUs, next.Deleted,
 		text(next.Fields, len(next.Fields) == 0), text(next.Tags, len(next.Tags) == 0), millis(next.DateUpdated), next.MappingVersion,
+		text(next.Records, len(next.Records) == 0),
 	}
 	var result sql.Result
 	var err error
 	if was.Version == 0 {
 		result, err = tx.ExecContext(ctx, `INSERT INTO links (last_read, covered, finished, holder, held_until, unsure_since, intent,
-			generation, rankr_id, created_by_us, deleted, fields, tags, date_updated, mapping_version, version, location, contact)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (location, contact) DO NOTHING`,
-			append(values, was.Location, was.Contact)...)
+			generation, rankr_id, created_by_us, deleted, fields, tags, date_updated, mapping_version, records, version, location, contact, object)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (location, contact, object) DO NOTHING`,
+			append(values, was.Location, was.Contact, was.Object)...)
 	} else {
 		result, err = tx.ExecContext(ctx, `UPDATE links SET last_read = ?, covered = ?, finished = ?, holder = ?, held_until = ?,
 			unsure_since = ?, intent = ?, generation = ?, rankr_id = ?, created_by_us = ?, deleted = ?, fields = ?, tags = ?,
-			date_updated = ?, mapping_version = ?, version = version + 1
-			WHERE location = ? AND contact = ? AND `+condition, append(append(values, was.Location, was.Contact), args...)...)
+			date_updated = ?, mapping_version = ?, records = ?, version = version + 1
+			WHERE location = ? AND contact = ? AND object = ? AND `+condition, append(append(values, was.Location, was.Contact, was.Object), args...)...)
 	}
 	if isUnique(err) {
 		return crm.ErrTaken
@@ -250,7 +253,7 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, was, next crm.Link, con
 		return err
 	}
 	if was.Problem != "" && next.Problem == "" {
-		_, err = tx.ExecContext(ctx, "DELETE FROM problems WHERE location = ? AND contact = ?", was.Location, was.Contact)
+		_, err = tx.ExecContext(ctx, "DELETE FROM problems WHERE location = ? AND contact = ? AND object = ?", was.Location, was.Contact, was.Object)
 	}
 	return err
 }

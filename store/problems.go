@@ -10,14 +10,14 @@ import (
 )
 
 func saveProblem(ctx context.Context, tx *sql.Tx, p crm.ProblemRecord, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO problems (location, contact, code, operation, fields, trace_id, first_seen, last_seen, attempts, date_updated)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
-		ON CONFLICT (location, contact) DO UPDATE SET operation = excluded.operation, fields = excluded.fields, trace_id = excluded.trace_id,
+	_, err := tx.ExecContext(ctx, `INSERT INTO problems (location, contact, object, code, operation, fields, trace_id, first_seen, last_seen, attempts, date_updated)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
+		ON CONFLICT (location, contact, object) DO UPDATE SET operation = excluded.operation, fields = excluded.fields, trace_id = excluded.trace_id,
 			first_seen = CASE WHEN code = excluded.code THEN first_seen ELSE excluded.first_seen END,
 			attempts = CASE WHEN code = excluded.code THEN attempts + 1 ELSE 1 END,
 			approved = approved AND code = excluded.code,
 			code = excluded.code, last_seen = excluded.last_seen, date_updated = excluded.date_updated`,
-		p.Location, p.Contact, p.Code, p.Operation, text(p.Fields, len(p.Fields) == 0), p.TraceID, millis(now), millis(now), millis(p.DateUpdated))
+		p.Location, p.Contact, p.Object, p.Code, p.Operation, text(p.Fields, len(p.Fields) == 0), p.TraceID, millis(now), millis(now), millis(p.DateUpdated))
 	return err
 }
 
@@ -30,7 +30,7 @@ type Filter struct {
 
 // Problems lists the open problems, the newest first.
 func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecord, error) {
-	query, args := `SELECT location, contact, code, operation, fields, trace_id, first_seen, last_seen, attempts, date_updated, approved FROM problems WHERE 1 = 1`, []any{}
+	query, args := `SELECT location, contact, object, code, operation, fields, trace_id, first_seen, last_seen, attempts, date_updated, approved FROM problems WHERE 1 = 1`, []any{}
 	if filter.Location != "" {
 		query, args = query+" AND location = ?", append(args, filter.Location)
 	}
@@ -44,7 +44,7 @@ func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecor
 	if filter.Limit == 0 {
 		filter.Limit = -1 // SQLite's word for it
 	}
-	rows, err := s.read.QueryContext(ctx, query+" ORDER BY last_seen DESC, location, contact LIMIT ?", append(args, filter.Limit)...)
+	rows, err := s.read.QueryContext(ctx, query+" ORDER BY last_seen DESC, location, contact, object LIMIT ?", append(args, filter.Limit)...)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecor
 		var p crm.ProblemRecord
 		var fields string
 		var first, last, updated int64
-		if err := rows.Scan(&p.Location, &p.Contact, &p.Code, &p.Operation, &fields, &p.TraceID, &first, &last, &p.Attempts, &updated, &p.Approved); err != nil {
+		if err := rows.Scan(&p.Location, &p.Contact, &p.Object, &p.Code, &p.Operation, &fields, &p.TraceID, &first, &last, &p.Attempts, &updated, &p.Approved); err != nil {
 			return nil, err
 		}
 		if err := parse(fields, &p.Fields); err != nil {
@@ -102,7 +102,7 @@ func (s *Store) brake(ctx context.Context, tx *sql.Tx, link crm.Link, now time.T
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM problems WHERE location = ?1 AND contact = ?2 AND approved)
 		OR EXISTS (SELECT 1 FROM deletes WHERE location = ?1 AND contact = ?2 AND generation = ?3)
 		OR (SELECT count(*) FROM deletes WHERE location = ?1 AND at > ?4) <
-			max(?5, (SELECT count(*) FROM links WHERE location = ?1 AND rankr_id <> '') / ?6)`,
+			max(?5, (SELECT count(*) FROM links WHERE location = ?1 AND object = 'contact' AND rankr_id <> '') / ?6)`,
 		link.Location, link.Contact, link.Generation, millis(now.Add(-brakeWindow)), brakeFloor, brakeShare).Scan(&passes)
 	if err != nil {
 		return err

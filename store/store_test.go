@@ -47,7 +47,7 @@ func open(t *testing.T) (*Store, *clock) {
 
 func link(t *testing.T, s *Store, ref crm.Ref) crm.Link {
 	t.Helper()
-	l, err := s.Link(t.Context(), ref)
+	l, err := s.Link(t.Context(), ref, crm.ContactItself)
 	require.NoError(t, err)
 	return l
 }
@@ -64,7 +64,7 @@ func TestALinkComesBackAsItWasWritten(t *testing.T) {
 	s, c := open(t)
 	assert.Zero(t, link(t, s, ref).Version)
 	want := crm.Link{
-		Ref: ref, LastRead: c.now.Add(-time.Minute), Covered: c.now.Add(-2 * time.Minute), Finished: c.now, UnsureSince: c.now.Add(-time.Second),
+		Ref: ref, Object: crm.ContactItself, Records: map[string]string{"task/t": "r2"}, LastRead: c.now.Add(-time.Minute), Covered: c.now.Add(-2 * time.Minute), Finished: c.now, UnsureSince: c.now.Add(-time.Second),
 		Intent: crm.Intent{Create: true, Fields: []string{"email"}, Tags: []string{"vip"}}, Generation: 3, RankrID: "r1", CreatedByUs: true,
 		Fields: crm.Fingerprints{"email": "abc"}, Tags: []string{"vip"}, DateUpdated: c.now.Add(-time.Hour), MappingVersion: "1",
 	}
@@ -72,7 +72,7 @@ func TestALinkComesBackAsItWasWritten(t *testing.T) {
 	want.Version, want.Now = 1, c.now
 	assert.Equal(t, want, link(t, s, ref))
 
-	links, err := s.Links(t.Context(), "loc", []string{"c", "nobody"})
+	links, err := s.Links(t.Context(), "loc", crm.ContactItself, []string{"c", "nobody"})
 	require.NoError(t, err)
 	assert.Equal(t, map[string]crm.Link{"c": want}, links)
 }
@@ -148,7 +148,7 @@ func TestTheBrakeParksDeletesPastTheHourlyShare(t *testing.T) {
 	require.ErrorIs(t, remove(20), crm.ErrBraked)
 	parked := crm.Ref{Location: "loc", Contact: "c20"}
 	was := link(t, s, parked)
-	require.NoError(t, s.Park(t.Context(), was, was, crm.ProblemRecord{Ref: parked, Code: crm.DeleteBrake, Operation: "contacts.delete"}))
+	require.NoError(t, s.Park(t.Context(), was, was, crm.ProblemRecord{Ref: parked, Object: crm.ContactItself, Code: crm.DeleteBrake, Operation: "contacts.delete"}))
 
 	contacts, err := s.ApproveDeletes(t.Context(), "loc")
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestProblemsCountAttemptsAndCloseWithAGoodRound(t *testing.T) {
 		was := link(t, s, ref)
 		next := was
 		next.Problem = code
-		require.NoError(t, s.Park(t.Context(), was, next, crm.ProblemRecord{Ref: ref, Code: code, Operation: "rankr contacts.update", Fields: []string{"phone"}, TraceID: "t"}))
+		require.NoError(t, s.Park(t.Context(), was, next, crm.ProblemRecord{Ref: ref, Object: crm.ContactItself, Code: code, Operation: "rankr contacts.update", Fields: []string{"phone"}, TraceID: "t"}))
 	}
 	park(crm.RankrInvalid)
 	c.pass(time.Hour)
@@ -174,7 +174,7 @@ func TestProblemsCountAttemptsAndCloseWithAGoodRound(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, problems, 1)
 	assert.Equal(t, crm.ProblemRecord{
-		Ref: ref, Code: crm.RankrInvalid, Operation: "rankr contacts.update", Fields: []string{"phone"}, TraceID: "t",
+		Ref: ref, Object: crm.ContactItself, Code: crm.RankrInvalid, Operation: "rankr contacts.update", Fields: []string{"phone"}, TraceID: "t",
 		FirstSeen: c.now.Add(-time.Hour), LastSeen: c.now, Attempts: 2,
 	}, problems[0])
 	assert.Equal(t, crm.RankrInvalid, link(t, s, ref).Problem)
@@ -230,7 +230,7 @@ func TestConcurrentWritersShareCommitsAndOneFailureHurtsNobodyElse(t *testing.T)
 	for i := range 200 {
 		all.Go(func() {
 			ref := crm.Ref{Location: "loc", Contact: fmt.Sprint("c", i)}
-			was, err := s.Link(context.Background(), ref)
+			was, err := s.Link(context.Background(), ref, crm.ContactItself)
 			assert.NoError(t, err)
 			next := was
 			if i%10 == 0 {
@@ -365,7 +365,7 @@ func BenchmarkOneRoundsWrites(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for i := 0; pb.Next(); i++ {
 					ref := crm.Ref{Location: "loc", Contact: fmt.Sprintf("%p-%d", pb, i)}
-					was, err := s.Link(context.Background(), ref)
+					was, err := s.Link(context.Background(), ref, crm.ContactItself)
 					if err != nil {
 						b.Error(err)
 					}

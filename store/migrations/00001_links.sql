@@ -5,10 +5,12 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 );
 
--- One row for every GHL contact ever seen; docs/architecture.md has the transitions.
+-- One row for every GHL contact ever seen, and one more for its tasks and notes (object "tasks-notes"): each has one
+-- writer at a time. docs/architecture.md has the transitions.
 CREATE TABLE links (
     location        TEXT    NOT NULL,
     contact         TEXT    NOT NULL,
+    object          TEXT    NOT NULL,
     version         INTEGER NOT NULL,
     last_read       INTEGER NOT NULL DEFAULT 0,
     covered         INTEGER NOT NULL DEFAULT 0,
@@ -25,14 +27,16 @@ CREATE TABLE links (
     tags            TEXT    NOT NULL DEFAULT '',
     date_updated    INTEGER NOT NULL DEFAULT 0,
     mapping_version TEXT    NOT NULL DEFAULT '',
-    PRIMARY KEY (location, contact)
+    records         TEXT    NOT NULL DEFAULT '',
+    PRIMARY KEY (location, contact, object)
 );
 -- Two contacts of one location can't be linked to one record: the loser of two becomes a problem.
-CREATE UNIQUE INDEX links_rankr_id ON links (location, rankr_id) WHERE rankr_id <> '';
+CREATE UNIQUE INDEX links_rankr_id ON links (location, object, rankr_id) WHERE rankr_id <> '';
 
 CREATE TABLE problems (
     location     TEXT    NOT NULL,
     contact      TEXT    NOT NULL,
+    object       TEXT    NOT NULL,
     code         TEXT    NOT NULL,
     operation    TEXT    NOT NULL,
     fields       TEXT    NOT NULL,
@@ -42,7 +46,7 @@ CREATE TABLE problems (
     attempts     INTEGER NOT NULL,
     date_updated INTEGER NOT NULL,
     approved     BOOLEAN NOT NULL DEFAULT FALSE,
-    PRIMARY KEY (location, contact)
+    PRIMARY KEY (location, contact, object)
 );
 
 -- What the delete brake counts. A contact's delete counts once, however often it is tried.

@@ -1,0 +1,366 @@
+package activities
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// TasksAndNotes makes the tasks and notes that mirror GHL's in Rankr exactly GHL's. What people made in Rankr
+// themselves carries no GHL id and is never touched. All fields are needed.
+type TasksAndNotes struct {
+	Contacts    *Contacts // whose links, lease, clocks and way back to Temporal are shared
+	Source      crm.TaskSource
+	Destination crm.TaskDestination
+}
+
+// BringTasksAndNotesIntoStep does for a contact's tasks and notes what BringIntoStep does for the contact, under the same
+// protocol with a row of its own: two reads in GHL, and a write in Rankr for each that differs.
+func (t *TasksAndNotes) BringTasksAndNotesIntoStep(ctx context.Context, in Round) (Answer, error) {
+	if err := in.Validate(); err != nil {
+		return Answer{}, leave(err)
+	}
+	retry := in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1
+	a := alignment{TasksAndNotes: t, round: round{Contacts: t.Contacts, ref: in.Ref, object: crm.TasksAndNotes, hint: in.Hint, doubt: retry}}
+	result, err := t.Contacts.guarded(ctx, &a.round, a.once)
+	if err != nil {
+		return Answer{}, leave(err)
+	}
+	return Answer{Result: result, Searchable: t.Contacts.Searchable()}, nil
+}
+
+// alignment is a round of a contact's tasks and notes. Its link's Fields hold a fingerprint and its Records Rankr's id
+// for each, by the name "task/<GHL id>" or "note/<GHL id>".
+type alignment struct {
+	*TasksAndNotes
+	round
+	record string // the contact's record in Rankr
+}
+
+const (
+	// linkPatience is how long the contact's own workflow gets to link it before this one looks again.
+	linkPatience = 2 * time.Second
+	// maxWrites bounds what one lease must hold for; the rest follows in the next round.
+	maxWrites = 40
+)
+
+func (a *alignment) once(ctx context.Context) (crm.Result, error) {
+	was, err := a.Links.Link(ctx, a.ref, a.object)
+	if err != nil {
+		return crm.Result{}, storeError(err)
+	}
+	if was.Expired() {
+		return crm.Result{}, cmpMoved(storeError(a.Links.TakeOver(ctx, was)))
+	}
+	if result, done, err := a.early(ctx, was); done {
+		return result, err
+	}
+	contact, err := a.Links.Link(ctx, a.ref, crm.ContactItself)
+	if err != nil {
+		return crm.Result{}, storeError(err)
+	}
+	if result, done, err := a.unlinked(ctx, was, contact); done {
+		return result, err
+	}
+	a.record = contact.RankrID
+	base, looked, err := a.base(ctx, was)
+	if err != nil {
+		return a.failed(ctx, was, time.Time{}, err)
+	}
+	want, at, err := a.wanted(ctx)
+	if hasCode(err, crm.GHLNotFound) { // the contact was deleted and nobody told us
+		if err := a.Nudge.Contact(ctx, a.ref.Location, names.Hint{Contact: a.ref.Contact}); err != nil {
+			return crm.Result{}, &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+		}
+		return crm.Result{Outcome: crm.Gone}, nil
+	}
+	if err != nil {
+		return a.failed(ctx, was, time.Time{}, err)
+	}
+	return a.align(ctx, was, base, want, looked, at)
+}
+
+// unlinked ends a round of a contact that has no record yet, or none any more.
+func (a *alignment) unlinked(ctx context.Context, was, contact crm.Link) (crm.Result, bool, error) {
+	switch {
+	case contact.RankrID != "":
+		return crm.Result{}, false, nil
+	case contact.Deleted:
+		next := a.finished(was, sight{looked: true}, contact.LastRead)
+		next.RankrID, next.Fields, next.Records, next.Deleted = "", nil, nil, true
+		result, err := a.advance(ctx, was, next, crm.Result{Outcome: crm.Gone})
+		return result, true, err
+	case contact.Problem != "":
+		result, err := a.park(ctx, was, time.Time{}, &crm.Error{Code: crm.NotLinked, Operation: "link"})
+		return result, true, err
+	}
+	if err := a.Nudge.Contact(ctx, a.ref.Location, names.Hint{Contact: a.ref.Contact}); err != nil {
+		return crm.Result{}, true, &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+	}
+	return waiting(linkPatience), true, nil
+}
+
+// base is what Rankr has of ours: as the link remembers it while that can be believed, else as Rankr itself says.
+func (a *alignment) base(ctx context.Context, was crm.Link) (base crm.Link, looked bool, err error) {
+	if !a.doubt && was.Sure() && was.RankrID == a.record {
+		return was, false, nil
+	}
+	base = was
+	base.RankrID, base.Fields, base.Records = a.record, crm.Fingerprints{}, map[string]string{}
+	tasks, err := a.Destination.Tasks(ctx, a.ref.Location, a.record)
+	if err != nil {
+		return base, true, a.lostRecord(ctx, err)
+	}
+	notes, err := a.Destination.Notes(ctx, a.ref.Location, a.record)
+	if err != nil {
+		return base, true, a.lostRecord(ctx, err)
+	}
+	for _, task := range tasks {
+		if task.ExternalID != "" {
+			base.Fields["task/"+task.ExternalID], base.Records["task/"+task.ExternalID] = a.taskPrint(task), task.ID
+		}
+	}
+	for _, note := range notes {
+		if note.ExternalID != "" {
+			base.Fields["note/"+note.ExternalID], base.Records["note/"+note.ExternalID] = a.notePrint(note), note.ID
+		}
+	}
+	return base, true, nil
+}
+
+// lostRecord asks for the contact's own round when its record is gone from Rankr: only that one may make it again.
+func (a *alignment) lostRecord(ctx context.Context, err error) error {
+	if !hasCode(err, crm.RankrNotFound) {
+		return err
+	}
+	contact, linkErr := a.Links.Link(ctx, a.ref, crm.ContactItself)
+	if linkErr != nil {
+		return storeError(linkErr)
+	}
+	if err := a.Links.Unsure(ctx, contact); err != nil {
+		return storeError(err)
+	}
+	if err := a.Nudge.Contact(ctx, a.ref.Location, names.Hint{Contact: a.ref.Contact}); err != nil {
+		return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+	}
+	return &crm.Error{Code: crm.Busy, Operation: "contact", Wait: linkPatience}
+}
+
+// wanted reads GHL: one call for all tasks, one for all notes. What GHL no longer lists is no longer wanted; the
+// client vouches for the lists, which name the contact in each row.
+func (a *alignment) wanted(ctx context.Context) (want []item, at time.Time, err error) {
+	tasks, at, err := a.Source.Tasks(ctx, a.ref)
+	if err != nil {
+		return nil, at, err
+	}
+	notes, later, err := a.Source.Notes(ctx, a.ref)
+	if err != nil {
+		return nil, at, err
+	}
+	if later.Before(at) {
+		at = later
+	}
+	for _, task := range tasks {
+		task = crm.MapTask(task)
+		want = append(want, item{name: "task/" + task.ID, print: a.taskPrint(task), task: &task})
+	}
+	for _, note := range notes {
+		note = crm.MapNote(note)
+		want = append(want, item{name: "note/" + note.ID, print: a.notePrint(note), note: &note})
+	}
+	return want, at, nil
+}
+
+// item is one task or note as it should be in Rankr.
+type item struct {
+	name, print string
+	task        *crm.Task
+	note        *crm.Note
+}
+
+// taskPrint is the fingerprint of what a task says, and after a dot whether it is done: completing has a call of its own.
+func (a *alignment) taskPrint(task crm.Task) string {
+	task = crm.MapTask(task)
+	due := ""
+	if !task.Due.IsZero() {
+		due = task.Due.Format(time.RFC3339Nano)
+	}
+	return fmt.Sprintf("%s.%t", a.Prints.Bytes([]byte("task"), []byte(task.Title), []byte(task.Body), []byte(due), []byte(task.AssignedTo)), task.Done)
+}
+
+func (a *alignment) notePrint(note crm.Note) string {
+	note = crm.MapNote(note)
+	return a.Prints.Bytes([]byte("note"), []byte(note.Content))
+}
+
+// step is one write. It notes in done what certainly is in Rankr by then.
+type step struct {
+	name string
+	do   func(context.Context, *crm.Link) error
+}
+
+func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, looked bool, at time.Time) (crm.Result, error) {
+	steps := a.plan(base, want)
+	next := a.finished(was, sight{looked: looked}, at)
+	next.RankrID, next.Deleted, next.MappingVersion = a.record, false, crm.MappingVersion
+	next.Fields, next.Records = base.Fields, base.Records
+	result := crm.Result{Outcome: crm.Unchanged, RankrID: a.record}
+	if len(steps) == 0 {
+		return a.advance(ctx, was, next, result)
+	}
+	result.Outcome = crm.Updated
+	if len(steps) > maxWrites { // the rest follows at once; until then no hint is covered
+		steps, result = steps[:maxWrites], waiting(0)
+		next.Covered, next.Finished = was.Covered, was.Finished
+	}
+	claim := crm.Claim{RankrID: a.record}
+	for _, s := range steps {
+		claim.Intent.Fields = append(claim.Intent.Fields, s.name)
+		if kind, _, _ := strings.Cut(s.name, "/"); !slices.Contains(result.Fields, kind+"s") {
+			result.Fields = append(result.Fields, kind+"s")
+		}
+	}
+	return a.write(ctx, was, next, claim, result, func(ctx context.Context, done *crm.Link) error {
+		done.Fields, done.Records = maps.Clone(base.Fields), maps.Clone(base.Records)
+		if done.Fields == nil {
+			done.Fields, done.Records = crm.Fingerprints{}, map[string]string{}
+		}
+		for _, s := range steps {
+			if err := s.do(ctx, done); err != nil {
+				return err
+			}
+			activity.RecordHeartbeat(ctx, s.name)
+		}
+		return nil
+	})
+}
+
+// plan lists the writes that make what Rankr has of ours what GHL has.
+func (a *alignment) plan(base crm.Link, want []item) []step {
+	var steps []step
+	wanted := map[string]bool{}
+	for _, it := range want {
+		wanted[it.name] = true
+		if s, ok := a.bring(base, it); ok {
+			steps = append(steps, s)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(base.Records)) {
+		if !wanted[name] {
+			steps = append(steps, a.remove(name, base.Records[name]))
+		}
+	}
+	return steps
+}
+
+// bring is the write that a task or note needs, if any.
+func (a *alignment) bring(base crm.Link, it item) (step, bool) {
+	had, there := base.Fields[it.name]
+	if there && had == it.print {
+		return step{}, false
+	}
+	if !there {
+		return step{it.name, func(ctx context.Context, done *crm.Link) error { return a.create(ctx, it, done) }}, true
+	}
+	return step{it.name, func(ctx context.Context, done *crm.Link) error { return a.change(ctx, it, had, done) }}, true
+}
+
+// create makes a task or note. Its idempotency key is derived, so that a second attempt is known as such; a record
+// that is there already under the same GHL id is taken as ours and compared in the next round.
+func (a *alignment) create(ctx context.Context, it item, done *crm.Link) error {
+	key := a.key(it.name, done.Generation)
+	var id string
+	var err error
+	if it.task != nil {
+		task := *it.task
+		task.ExternalID, task.ID = task.ID, ""
+		var made crm.Task
+		made, err = a.Destination.CreateTask(ctx, a.ref.Location, a.record, key, task)
+		id = made.ID
+	} else {
+		note := *it.note
+		note.ExternalID, note.ID = note.ID, ""
+		var made crm.Note
+		made, err = a.Destination.CreateNote(ctx, a.ref.Location, a.record, key, note)
+		id = made.ID
+	}
+	if err != nil {
+		return a.forget(err, it.name, done)
+	}
+	done.Fields[it.name], done.Records[it.name] = it.print, id
+	return nil
+}
+
+func (a *alignment) key(name string, generation int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s/%s/%s/%d", a.StoreID, a.ref.Location, a.ref.Contact, a.record, name, generation))
+	return hex.EncodeToString(sum[:16])
+}
+
+// change writes what differs: the content, whether a task is done, or both.
+func (a *alignment) change(ctx context.Context, it item, had string, done *crm.Link) error {
+	id := done.Records[it.name]
+	if it.note != nil {
+		note := *it.note
+		note.ID, note.ExternalID = id, it.note.ID
+		if err := a.Destination.UpdateNote(ctx, a.ref.Location, a.record, note); err != nil {
+			return a.forget(err, it.name, done)
+		}
+		done.Fields[it.name] = it.print
+		return nil
+	}
+	hadContent, hadDone, _ := strings.Cut(had, ".")
+	content, isDone, _ := strings.Cut(it.print, ".")
+	if content != hadContent {
+		task := *it.task
+		task.ID, task.ExternalID = id, it.task.ID
+		if err := a.Destination.UpdateTask(ctx, a.ref.Location, a.record, task); err != nil {
+			return a.forget(err, it.name, done)
+		}
+		done.Fields[it.name] = content + "." + hadDone
+	}
+	if isDone != hadDone {
+		if err := a.Destination.CompleteTask(ctx, a.ref.Location, a.record, id, it.task.Done); err != nil {
+			return a.forget(err, it.name, done)
+		}
+	}
+	done.Fields[it.name] = it.print
+	return nil
+}
+
+// forget notes that somebody deleted a task or note of ours in Rankr: GHL has it, so it is made again, under a key that
+// does not bring the old answer back.
+func (a *alignment) forget(err error, name string, done *crm.Link) error {
+	if hasCode(err, crm.RankrNotFound) {
+		delete(done.Fields, name)
+		delete(done.Records, name)
+		done.Generation++
+	}
+	return err
+}
+
+func (a *alignment) remove(name, id string) step {
+	return step{name, func(ctx context.Context, done *crm.Link) error {
+		var err error
+		if strings.HasPrefix(name, "task/") {
+			err = a.Destination.DeleteTask(ctx, a.ref.Location, a.record, id)
+		} else {
+			err = a.Destination.DeleteNote(ctx, a.ref.Location, a.record, id)
+		}
+		if err != nil {
+			return err
+		}
+		delete(done.Fields, name)
+		delete(done.Records, name)
+		return nil
+	}}
+}
