@@ -8,9 +8,11 @@ import (
 	"iter"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/store"
@@ -111,24 +113,33 @@ func byHand(searchable func() bool) nudge.Options {
 	return nudge.Options{SearchAttributes: searchable, Priority: names.PriorityOperations}
 }
 
-// Nudge asks for a round of each contact, by location. It returns once Temporal has them all.
-func Nudge(ctx context.Context, temporal client.Client, searchable func() bool, contacts map[string][]string) error {
+// Target is what a round is asked for.
+type Target struct {
+	crm.Ref
+	Object crm.Object
+}
+
+// Nudge asks for a round of each target. It returns once Temporal has them all.
+func Nudge(ctx context.Context, temporal client.Client, searchable func() bool, targets []Target) error {
 	nudger := nudge.New(temporal, byHand(searchable))
 	defer closeNudger(nudger, slog.New(slog.DiscardHandler))
-	for location, ids := range contacts {
-		hints := make([]names.Hint, len(ids))
-		for i, id := range ids {
-			hints[i] = names.Hint{Contact: id}
+	contacts := map[string][]names.Hint{} // by location
+	group, nudging := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, target := range targets {
+		hint := names.Hint{Contact: target.Contact}
+		if target.Object == crm.TasksAndNotes {
+			group.Go(func() error { return nudger.TasksAndNotes(nudging, target.Location, hint) })
+			continue
 		}
-		for len(hints) > 0 {
-			n := min(len(hints), names.MaxHints)
-			if err := nudger.Contacts(ctx, location, hints[:n]...); err != nil {
-				return err
-			}
-			hints = hints[n:]
+		contacts[target.Location] = append(contacts[target.Location], hint)
+	}
+	for location, hints := range contacts {
+		for batch := range slices.Chunk(hints, names.MaxHints) {
+			group.Go(func() error { return nudger.Contacts(nudging, location, batch...) })
 		}
 	}
-	return nil
+	return group.Wait()
 }
 
 // ExitCode is the exit code of a long-running program that ended with err: 2 for settings, 3 for a system that can't be

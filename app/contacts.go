@@ -1,29 +1,26 @@
-// Contacts by hand: the same workflow that a webhook starts, asked for by a person.
+// Contacts by hand: the same workflows that a webhook starts, asked for by a person.
 
 package app
 
 import (
 	"context"
-	"log/slog"
 
 	"go.temporal.io/sdk/client"
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/workflows/names"
-	"github.com/rankrsync/rankrsync/workflows/nudge"
 )
 
-// Contacts asks for rounds of single contacts.
+// Contacts asks for rounds of single contacts: of one [crm.Object] of each.
 type Contacts struct {
 	Temporal   client.Client
 	Searchable func() bool // whether the server knows our search attributes
+	Object     crm.Object
 }
 
 // Start asks for a round without waiting for it. It returns once Temporal has the request.
 func (c Contacts) Start(ctx context.Context, ref crm.Ref) error {
-	nudger := nudge.New(c.Temporal, byHand(c.Searchable))
-	defer closeNudger(nudger, slog.New(slog.DiscardHandler))
-	return nudger.Contact(ctx, ref.Location, names.Hint{Contact: ref.Contact})
+	return Nudge(ctx, c.Temporal, c.Searchable, []Target{{ref, c.Object}})
 }
 
 // Sync asks for a round and returns how that round ended: one that begins after the call, also while edits go on.
@@ -38,9 +35,9 @@ func (c Contacts) Sync(ctx context.Context, ref crm.Ref) (crm.Result, error) {
 }
 
 func (c Contacts) ask(ctx context.Context, ref crm.Ref) (result crm.Result, err error) {
-	options := byHand(c.Searchable).Start(ref.Location, ref.Contact)
-	options.ID = names.Contact(ref.Location, ref.Contact)
-	start := c.Temporal.NewWithStartWorkflowOperation(options, names.SyncContact,
+	options := byHand(c.Searchable).Start(c.workflow(), ref.Location, ref.Contact)
+	options.ID = c.WorkflowID(ref)
+	start := c.Temporal.NewWithStartWorkflowOperation(options, c.workflow(),
 		names.ContactInput{Location: ref.Location, Contact: ref.Contact})
 	update, err := c.Temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: start,
@@ -55,4 +52,20 @@ func (c Contacts) ask(ctx context.Context, ref crm.Ref) (result crm.Result, err 
 	}
 	err = update.Get(ctx, &result)
 	return result, err
+}
+
+// WorkflowID is the ID of the workflow that does a contact's rounds.
+func (c Contacts) WorkflowID(ref crm.Ref) string {
+	if c.Object == crm.TasksAndNotes {
+		return names.TasksAndNotes(ref.Location, ref.Contact)
+	}
+	return names.Contact(ref.Location, ref.Contact)
+}
+
+// workflow is that workflow's type.
+func (c Contacts) workflow() string {
+	if c.Object == crm.TasksAndNotes {
+		return names.AlignTasksAndNotes
+	}
+	return names.SyncContact
 }

@@ -82,9 +82,10 @@ func (m *Metrics) Temporal() client.MetricsHandler {
 	})
 }
 
-// Change counts a contact's round. Received is when we heard of the change; zero: nobody told us.
-func (m *Metrics) Change(location string, outcome crm.Outcome, received time.Time) {
-	labels := []attribute.KeyValue{attribute.String("object", "contact"), attribute.String("outcome", string(outcome))}
+// Change counts a round of a contact, or of its tasks and notes. Received is when we heard of the change; zero: nobody
+// told us.
+func (m *Metrics) Change(location string, object crm.Object, outcome crm.Outcome, received time.Time) {
+	labels := []attribute.KeyValue{attribute.String("object", string(object)), attribute.String("outcome", string(outcome))}
 	if m.locations {
 		labels = append(labels, attribute.String("location", location))
 	}

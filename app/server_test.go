@@ -37,9 +37,10 @@ func get(t *testing.T, url string) (int, string) {
 func TestMetricsHaveTheNamesOthersRelyOn(t *testing.T) {
 	m, err := NewMetrics(true)
 	require.NoError(t, err)
-	m.Change("L1", crm.Updated, time.Now().Add(-50*time.Millisecond))
-	m.Change("L1", crm.Unchanged, time.Now())
-	m.Change("L1", crm.Deleted, time.Time{})
+	m.Change("L1", crm.ContactItself, crm.Updated, time.Now().Add(-50*time.Millisecond))
+	m.Change("L1", crm.ContactItself, crm.Unchanged, time.Now())
+	m.Change("L1", crm.ContactItself, crm.Deleted, time.Time{})
+	m.Change("L1", crm.TasksAndNotes, crm.Updated, time.Time{})
 	m.Requests("ghl")("contacts.get", 200, time.Second)
 	m.Requests("rankr")("contacts.update", 0, time.Second)
 	m.Webhook("ContactCreate", webhook.Accepted)
@@ -53,6 +54,7 @@ func TestMetricsHaveTheNamesOthersRelyOn(t *testing.T) {
 	for _, line := range []string{
 		`rankrsync_changes_total{location="L1",object="contact",outcome="updated"} 1`,
 		`rankrsync_changes_total{location="L1",object="contact",outcome="unchanged"} 1`,
+		`rankrsync_changes_total{location="L1",object="tasks-notes",outcome="updated"} 1`,
 		`rankrsync_change_latency_seconds_count{object="contact"} 1`,
 		`rankrsync_change_latency_seconds_bucket{object="contact",le="0.1"} 1`,
 		`rankrsync_api_requests_total{operation="contacts.get",status="200",system="ghl"} 1`,
@@ -69,7 +71,7 @@ func TestMetricsHaveTheNamesOthersRelyOn(t *testing.T) {
 func TestTheLocationCanBeLeftOutOfTheMetrics(t *testing.T) {
 	m, err := NewMetrics(false)
 	require.NoError(t, err)
-	m.Change("L1", crm.Created, time.Now())
+	m.Change("L1", crm.ContactItself, crm.Created, time.Now())
 	recorder := httptest.NewRecorder()
 	m.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	assert.Contains(t, recorder.Body.String(), `rankrsync_changes_total{object="contact",outcome="created"} 1`)

@@ -215,16 +215,16 @@ func (w *workerProgram) queues(failed chan<- error) []worker.Worker {
 		activitiesOf(names.Live, liveSlots, pollers),
 		activitiesOf(names.Bulk, bulkSlots, bulkPollers, &bulk{}),
 	}
-	contacts, polls := w.deeds()
-	for _, each := range all {
-		each.RegisterActivity(contacts)
-		each.RegisterActivity(polls)
+	for _, deeds := range w.deeds() {
+		for _, each := range all {
+			each.RegisterActivity(deeds)
+		}
 	}
 	return all
 }
 
 // deeds wires what activities need: the two systems behind their gates, the store, and the way back to Temporal.
-func (w *workerProgram) deeds() (*activities.Contacts, *activities.Polls) {
+func (w *workerProgram) deeds() []any {
 	source := ghl.New(rest.New(rest.Options{
 		System:  "ghl",
 		BaseURL: string(w.config.GHLBaseURL),
@@ -252,10 +252,12 @@ func (w *workerProgram) deeds() (*activities.Contacts, *activities.Polls) {
 		Searchable:  w.attributes.Known,
 		Observe:     w.metrics.Change,
 	}
-	polls := &activities.Polls{
-		Source: source, Destination: destination, Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
+	return []any{
+		contacts,
+		&activities.Polls{
+			Source: source, Destination: destination, Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
+		},
 	}
-	return contacts, polls
 }
 
 // ghlTokens finds the token of a location. Refreshed tokens come with OAuth; these are good until they are revoked.

@@ -15,19 +15,20 @@ import (
 
 // problem is one open problem as people and programs see it.
 type problem struct {
-	Location  string    `json:"location"`
-	Contact   string    `json:"contact"`
-	Code      crm.Code  `json:"code"`
-	Sentence  string    `json:"sentence"`
-	Who       string    `json:"who"`
-	Remedy    string    `json:"remedy"`
-	Operation string    `json:"operation,omitempty"`
-	Fields    []string  `json:"fields,omitempty"`
-	TraceID   string    `json:"traceId,omitempty"`
-	FirstSeen time.Time `json:"firstSeen"`
-	LastSeen  time.Time `json:"lastSeen"`
-	Attempts  int       `json:"attempts"`
-	Approved  bool      `json:"approved,omitempty"`
+	Location  string     `json:"location"`
+	Contact   string     `json:"contact"`
+	Object    crm.Object `json:"object"` // what of the contact: contact or tasks-notes
+	Code      crm.Code   `json:"code"`
+	Sentence  string     `json:"sentence"`
+	Who       string     `json:"who"`
+	Remedy    string     `json:"remedy"`
+	Operation string     `json:"operation,omitempty"`
+	Fields    []string   `json:"fields,omitempty"`
+	TraceID   string     `json:"traceId,omitempty"`
+	FirstSeen time.Time  `json:"firstSeen"`
+	LastSeen  time.Time  `json:"lastSeen"`
+	Attempts  int        `json:"attempts"`
+	Approved  bool       `json:"approved,omitempty"`
 }
 
 func (c *cli) problems() *cobra.Command {
@@ -36,8 +37,9 @@ func (c *cli) problems() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "problems",
 		Short: "List what waits for a person, or try it again",
-		Long: "List the contacts that can't be brought into step until somebody acts: what is wrong, who must act and how. A problem " +
-			"closes by itself once a round of its contact succeeds; --retry asks for such a round of each that is listed.",
+		Long: "List the contacts that can't be brought into step until somebody acts, and those whose tasks and notes can't: what is " +
+			"wrong, who must act and how. A problem closes by itself once a round succeeds; --retry asks for such a round of each " +
+			"that is listed.",
 		Example: example(
 			"starter problems",
 			"# Try those of one location again", "starter problems --location L --retry --yes"),
@@ -71,61 +73,60 @@ func (c *cli) printProblems(command *cobra.Command, records []crm.ProblemRecord)
 	for i, r := range records {
 		entry := crm.Catalogue[r.Code]
 		answers[i] = problem{
-			Location: r.Location, Contact: r.Contact, Code: r.Code, Sentence: entry.Sentence, Who: entry.Who, Remedy: entry.Remedy,
+			Location: r.Location, Contact: r.Contact, Object: r.Object, Code: r.Code, Sentence: entry.Sentence, Who: entry.Who, Remedy: entry.Remedy,
 			Operation: r.Operation, Fields: r.Fields, TraceID: r.TraceID, FirstSeen: r.FirstSeen.UTC(), LastSeen: r.LastSeen.UTC(),
 			Attempts: r.Attempts, Approved: r.Approved,
 		}
 	}
-	return list(c, command, answers, "no problems", []string{"LOCATION", "CONTACT", "CODE", "ABOUT", "SINCE", "ATTEMPTS", "WHO", "REMEDY"},
+	return list(c, command, answers, "no problems", []string{"LOCATION", "CONTACT", "OBJECT", "CODE", "ABOUT", "SINCE", "ATTEMPTS", "WHO", "REMEDY"},
 		func(p problem) []string {
 			about := strings.Join(p.Fields, ",")
 			if about == "" {
 				about = "-"
 			}
-			return []string{p.Location, p.Contact, string(p.Code), about, moment(p.FirstSeen), strconv.Itoa(p.Attempts), p.Who, p.Remedy}
+			return []string{p.Location, p.Contact, string(p.Object), string(p.Code), about, moment(p.FirstSeen), strconv.Itoa(p.Attempts), p.Who, p.Remedy}
 		})
 }
 
-// handedOver is the answer of what asks for rounds of several contacts.
+// handedOver is the answer of what asks for several rounds.
 type handedOver struct {
 	HandedOver int `json:"handedOver"`
 }
 
-func (h handedOver) String() string { return fmt.Sprintf("%d contacts handed over", h.HandedOver) }
+func (h handedOver) String() string { return fmt.Sprintf("%d handed over", h.HandedOver) }
 
 func (c *cli) retry(command *cobra.Command, config app.Config, records []crm.ProblemRecord, yes bool) error {
 	if len(records) > 1 {
-		if err := confirm(command, yes, fmt.Sprintf("ask for rounds of %d contacts", len(records))); err != nil {
+		if err := confirm(command, yes, fmt.Sprintf("ask for %d rounds", len(records))); err != nil {
 			return err
 		}
 	}
-	contacts := map[string][]string{}
-	for _, r := range records {
-		contacts[r.Location] = append(contacts[r.Location], r.Contact)
+	targets := make([]app.Target, len(records))
+	locations := map[string]bool{}
+	for i, r := range records {
+		targets[i] = app.Target{Ref: r.Ref, Object: r.Object}
+		locations[r.Location] = true
 	}
-	if err := app.Unpark(command.Context(), config, maps.Keys(contacts)); err != nil {
+	if err := app.Unpark(command.Context(), config, maps.Keys(locations)); err != nil {
 		return storeError(err)
 	}
-	return c.handOver(command, config, contacts)
+	return c.handOver(command, config, targets)
 }
 
-// handOver nudges contacts by location.
-func (c *cli) handOver(command *cobra.Command, config app.Config, contacts map[string][]string) error {
+// handOver asks for the rounds.
+func (c *cli) handOver(command *cobra.Command, config app.Config, targets []app.Target) error {
 	ctx := command.Context()
-	var answer handedOver
-	if len(contacts) > 0 {
+	if len(targets) > 0 {
 		temporal, searchable, address, err := c.dial(ctx, config)
 		if err != nil {
 			return err
 		}
 		defer temporal.Close()
-		if err := app.Nudge(ctx, temporal, searchable, contacts); err != nil {
+		if err := app.Nudge(ctx, temporal, searchable, targets); err != nil {
 			return temporalError(ctx, address, err)
 		}
 	}
-	for _, each := range contacts {
-		answer.HandedOver += len(each)
-	}
+	answer := handedOver{len(targets)}
 	return c.one(command, answer, answer.String())
 }
 
@@ -175,5 +176,9 @@ func (c *cli) approve(command *cobra.Command, config app.Config, location string
 	if err != nil {
 		return storeError(err)
 	}
-	return c.handOver(command, config, map[string][]string{location: contacts})
+	targets := make([]app.Target, len(contacts))
+	for i, contact := range contacts {
+		targets[i] = app.Target{Ref: crm.Ref{Location: location, Contact: contact}, Object: crm.ContactItself}
+	}
+	return c.handOver(command, config, targets)
 }

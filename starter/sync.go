@@ -14,10 +14,9 @@ import (
 
 	"github.com/rankrsync/rankrsync/app"
 	"github.com/rankrsync/rankrsync/crm"
-	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
-// synced is the answer of sync-contact. Without --wait there is no outcome yet.
+// synced is the answer of sync-contact and align-tasks-notes. Without --wait there is no outcome yet.
 type synced struct {
 	Location   string      `json:"location"`
 	Contact    string      `json:"contact"`
@@ -31,17 +30,29 @@ type synced struct {
 }
 
 func (c *cli) syncContact() *cobra.Command {
+	return c.round(crm.ContactItself, "sync-contact", "Bring one contact into step",
+		"Bring one contact into step: read it in GHL and write what differs to Rankr.")
+}
+
+func (c *cli) alignTasksNotes() *cobra.Command {
+	return c.round(crm.TasksAndNotes, "align-tasks-notes", "Bring one contact's tasks and notes into step",
+		"Bring one contact's tasks and notes into step: read them in GHL and write what differs to Rankr. What people made in Rankr "+
+			"themselves is left alone. A contact that is not in Rankr yet is brought there first.")
+}
+
+// round is a command that asks for a round of one object of a contact.
+func (c *cli) round(object crm.Object, use, short, long string) *cobra.Command {
 	var ref crm.Ref
 	var wait bool
 	var timeout time.Duration
 	command := &cobra.Command{
-		Use:   "sync-contact",
-		Short: "Bring one contact into step",
-		Long: "Bring one contact into step: read it in GHL and write what differs to Rankr. Without --wait it returns once Temporal " +
-			"has the request; with it, it prints how a round ended that began after the call, also while edits go on.",
+		Use:   use,
+		Short: short,
+		Long: long + " Without --wait it returns once Temporal has the request; with it, it prints how a round ended that began after " +
+			"the call, also while edits go on.",
 		Example: example(
-			"# Ask for it, and print how it ended", "starter sync-contact --location L --contact C --wait",
-			"# For a script", "starter sync-contact --location L --contact C --wait --timeout 1m --output json"),
+			"# Ask for it, and print how it ended", "starter "+use+" --location L --contact C --wait",
+			"# For a script", "starter "+use+" --location L --contact C --wait --timeout 1m --output json"),
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := c.settings()
@@ -60,7 +71,7 @@ func (c *cli) syncContact() *cobra.Command {
 			if timeout <= 0 {
 				return usage("--timeout must be more than 0")
 			}
-			return c.sync(command, config, ref, wait, timeout)
+			return c.sync(command, config, object, ref, wait, timeout)
 		},
 	}
 	command.Flags().StringVar(&ref.Location, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
@@ -70,15 +81,15 @@ func (c *cli) syncContact() *cobra.Command {
 	return command
 }
 
-func (c *cli) sync(command *cobra.Command, config app.Config, ref crm.Ref, wait bool, timeout time.Duration) error {
+func (c *cli) sync(command *cobra.Command, config app.Config, object crm.Object, ref crm.Ref, wait bool, timeout time.Duration) error {
 	ctx := command.Context()
 	temporal, searchable, address, err := c.dial(ctx, config)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	contacts := app.Contacts{Temporal: temporal, Searchable: searchable}
-	answer := synced{Location: ref.Location, Contact: ref.Contact, WorkflowID: names.Contact(ref.Location, ref.Contact)}
+	contacts := app.Contacts{Temporal: temporal, Searchable: searchable, Object: object}
+	answer := synced{Location: ref.Location, Contact: ref.Contact, WorkflowID: contacts.WorkflowID(ref)}
 	if !wait {
 		if err := contacts.Start(ctx, ref); err != nil {
 			return temporalError(ctx, address, err)

@@ -16,7 +16,8 @@ func Register(registry worker.WorkflowRegistry) {
 
 // all has every workflow by its type.
 var all = map[string]any{
-	names.SyncContact:  SyncContact,
-	names.SyncContacts: SyncContacts,
-	names.PollChanges:  PollChanges,
+	names.SyncContact:        SyncContact,
+	names.SyncContacts:       SyncContacts,
+	names.AlignTasksAndNotes: AlignTasksAndNotes,
+	names.PollChanges:        PollChanges,
 }

@@ -23,16 +23,22 @@ import (
 // contactRun is SyncContact with a fake deed that plays a script: one step for each call, the last one for ever.
 type contactRun struct {
 	*run
-	rounds []activities.Round
-	at     []time.Duration
-	script []step
+	workflow string
+	rounds   []activities.Round
+	at       []time.Duration
+	script   []step
 }
 
 type step func() (activities.Answer, error)
 
 func newContactRun(t *testing.T, script ...step) *contactRun {
-	r := &contactRun{run: newRun(t), script: script}
-	r.deed(names.BringIntoStep, func(_ context.Context, round activities.Round) (activities.Answer, error) {
+	return newRunOf(t, names.SyncContact, names.BringIntoStep, script...)
+}
+
+// newRunOf is the same for another workflow that brings something of one contact into step.
+func newRunOf(t *testing.T, workflow, deed string, script ...step) *contactRun {
+	r := &contactRun{run: newRun(t), workflow: workflow, script: script}
+	r.deed(deed, func(_ context.Context, round activities.Round) (activities.Answer, error) {
 		r.rounds, r.at = append(r.rounds, round), append(r.at, r.passed())
 		next := r.script[0]
 		if len(r.script) > 1 {
@@ -66,7 +72,7 @@ func meanwhile(do func(), then step) step {
 func (r *contactRun) execute() { r.executeWith(nil) }
 
 func (r *contactRun) executeWith(carried *names.ContactCarried) {
-	r.ExecuteWorkflow(names.SyncContact, names.ContactInput{Location: "L", Contact: "C", Carried: carried})
+	r.ExecuteWorkflow(r.workflow, names.ContactInput{Location: "L", Contact: "C", Carried: carried})
 	require.True(r.t, r.IsWorkflowCompleted())
 }
 
@@ -453,16 +459,16 @@ func TestARunStartedWithItsSearchAttributesUpsertsOnlyTrouble(t *testing.T) {
 }
 
 func TestTheDetailsSayInWordsWhatHappened(t *testing.T) {
-	s := contactSync{state: names.StateFinished, rounds: 2, result: crm.Result{
+	s := contactRounds{state: names.StateFinished, rounds: 2, result: crm.Result{
 		Outcome: crm.Updated, RankrID: "rk_1", Fields: []string{"firstName", "customFields.a`b_c"},
 	}}
 	assert.Equal(t, "**updated** in Rankr as `rk_1`\n\nFields: `firstName` `customFields.a'b_c`\n\nRounds: 2.", s.words())
 
-	s = contactSync{state: names.StateRetrying, rounds: 3, failures: 3, code: crm.RankrUnavailable, next: at(90)}
+	s = contactRounds{state: names.StateRetrying, rounds: 3, failures: 3, code: crm.RankrUnavailable, next: at(90)}
 	assert.Equal(t, "**retrying**: Rankr can't be reached (`RS-RANKR-UNAVAILABLE`). nothing: it is tried again\n\n"+
 		"3 in a row failed.\n\nNext round: 2026-01-01T12:01:30Z (retrying).\n\nRounds: 3.", s.words())
 
-	s = contactSync{state: names.StateFinished, rounds: 1, code: crm.Ambiguous, result: crm.Result{Outcome: crm.Problem}}
+	s = contactRounds{state: names.StateFinished, rounds: 1, code: crm.Ambiguous, result: crm.Result{Outcome: crm.Problem}}
 	assert.Contains(t, s.words(), "merge the two records in Rankr")
 }
 

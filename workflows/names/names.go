@@ -11,16 +11,18 @@ import (
 
 // Workflow types.
 const (
-	SyncContact  = "SyncContact"
-	SyncContacts = "SyncContacts"
-	PollChanges  = "PollChanges"
+	SyncContact        = "SyncContact"
+	SyncContacts       = "SyncContacts"
+	AlignTasksAndNotes = "AlignTasksAndNotes"
+	PollChanges        = "PollChanges"
 )
 
 // Activities: the deeds' method names.
 const (
-	BringIntoStep     = "BringIntoStep"
-	BringPageIntoStep = "BringPageIntoStep"
-	FindChanges       = "FindChanges"
+	BringIntoStep              = "BringIntoStep"
+	BringPageIntoStep          = "BringPageIntoStep"
+	BringTasksAndNotesIntoStep = "BringTasksAndNotesIntoStep"
+	FindChanges                = "FindChanges"
 )
 
 // Task queues. Bulk has slots of its own, so that pages never hold up a live change.
@@ -70,10 +72,15 @@ func ContactsOverflow(location, parentRun string, part int) string {
 	return fmt.Sprintf("%s/%s-%d", Contacts(location), parentRun, part)
 }
 
+// TasksAndNotes is the workflow ID of one contact's AlignTasksAndNotes.
+func TasksAndNotes(location, contact string) string {
+	return "tasks-notes/" + location + "/" + contact
+}
+
 // Poll is the ID of a location's poll schedule; each run's workflow ID is this and the time.
 func Poll(location string) string { return "poll/" + location }
 
-// ContactInput starts SyncContact.
+// ContactInput starts SyncContact and AlignTasksAndNotes.
 type ContactInput struct {
 	Location string `json:"location"`
 	Contact  string `json:"contact"`
@@ -81,7 +88,7 @@ type ContactInput struct {
 	Carried *ContactCarried `json:"carried,omitempty"`
 }
 
-// ContactCarried is the unfinished business of a SyncContact run.
+// ContactCarried is the unfinished business of a run for one contact.
 type ContactCarried struct {
 	Hint     *Hint `json:"hint,omitempty"` // a change not yet looked at
 	Failures int   `json:"failures,omitempty"`

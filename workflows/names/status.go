@@ -11,7 +11,7 @@ const (
 	StateFinished   = "finished"
 )
 
-// ContactStatus answers SyncContact's status query.
+// ContactStatus answers the status query of SyncContact and AlignTasksAndNotes.
 type ContactStatus struct {
 	State       string    `json:"state"`
 	Rounds      int       `json:"rounds"`

@@ -2,54 +2,87 @@ package nudge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
-// deliver gives a batch to Temporal: a signal to the workflow, which starts if it does not run. It has a deadline of its
-// own, since each of the batch's callers may leave at any time.
+// deliver gives a batch to Temporal: a signal to the workflow, which starts if it does not run, or a poll. It has a
+// deadline of its own, since each of the batch's callers may leave at any time.
 func (n *Nudger) deliver(l *lane, b *batch) error {
 	ctx, cancel := context.WithTimeout(context.Background(), n.options.Timeout)
 	defer cancel()
 
-	id, workflow := names.Contacts(l.location), names.SyncContacts
+	if l.target == poll {
+		return n.poll(ctx, l.location)
+	}
+	id, workflow, contact := names.Contacts(l.location), names.SyncContacts, ""
 	var input any = names.LocationInput{Location: l.location}
-	contact := ""
 	if len(b.hints) == 1 {
 		contact = b.hints[0].Contact
 		id, workflow = names.Contact(l.location, contact), names.SyncContact
 		input = names.ContactInput{Location: l.location, Contact: contact}
 	}
+	if l.target == tasksAndNotes {
+		id, workflow = l.id, names.AlignTasksAndNotes
+	}
 	_, err := n.temporal.SignalWithStartWorkflow(ctx, id, names.ChangedSignal, names.Changed{Hints: b.hints},
-		n.options.Start(l.location, contact), workflow, input)
+		n.options.Start(workflow, l.location, contact), workflow, input)
 	if err != nil {
 		return fmt.Errorf("nudge: signal %s: %w", workflow, err)
 	}
 	return nil
 }
 
-// Start says how the workflow of a contact starts, or a location's when contact is empty. Whoever starts it in another
-// way than by a signal starts it the same.
-func (o Options) Start(location, contact string) client.StartWorkflowOptions {
+// poll lets the location's schedule run at once. While a run is under way, which may have looked already, one more
+// follows it, and not more than one.
+func (n *Nudger) poll(ctx context.Context, location string) error {
+	err := n.temporal.ScheduleClient().GetHandle(ctx, names.Poll(location)).Trigger(ctx,
+		client.ScheduleTriggerOptions{Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE})
+	var none *serviceerror.NotFound
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &none):
+		return ErrNoPoll
+	}
+	return fmt.Errorf("nudge: poll: %w", err)
+}
+
+// Start says how a workflow of the type starts: a contact's, or a location's when contact is empty. Whoever starts it in
+// another way than by a signal starts it the same.
+func (o Options) Start(workflow, location, contact string) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		TaskQueue:                names.Workflows,
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, // it completes whenever it is quiet
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		Priority:                 temporal.Priority{PriorityKey: or(o.Priority, names.PriorityLive), FairnessKey: location},
-		StaticSummary:            "Bring the changed contacts of GHL location `" + location + "` into step in Rankr",
+		StaticSummary:            summary(workflow, location, contact),
 	}
 	attributes := []temporal.SearchAttributeUpdate{names.GhlLocation.ValueSet(location)}
 	if contact != "" {
-		options.StaticSummary = "Bring GHL contact `" + contact + "` of location `" + location + "` into step in Rankr"
 		attributes = append(attributes, names.GhlContact.ValueSet(contact))
 	}
 	if o.SearchAttributes != nil && o.SearchAttributes() {
 		options.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
 	}
 	return options
+}
+
+// summary says in the UI what a run is for.
+func summary(workflow, location, contact string) string {
+	what := "GHL contact `" + contact + "`"
+	switch workflow {
+	case names.SyncContacts:
+		return "Bring the changed contacts of GHL location `" + location + "` into step in Rankr"
+	case names.AlignTasksAndNotes:
+		what = "the tasks and notes of " + what
+	}
+	return "Bring " + what + " of location `" + location + "` into step in Rankr"
 }

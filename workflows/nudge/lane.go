@@ -2,14 +2,24 @@ package nudge
 
 import "github.com/rankrsync/rankrsync/workflows/names"
 
+// target says what a lane's batches become.
+type target int
+
+const (
+	contacts      target = iota // a signal to SyncContact or, of several contacts, to SyncContacts
+	tasksAndNotes               // a signal to AlignTasksAndNotes
+	poll                        // a run of the location's poll schedule
+)
+
 // lane is what goes to one workflow ID. The Nudger's lock guards it.
 type lane struct {
 	id, location string
+	target       target
 	batches      []*batch      // those that wait; all but the last are full
 	filled       chan struct{} // holds a token when a batch became full since the last was taken
 }
 
-// batch becomes one signal.
+// batch becomes one signal, or one poll.
 type batch struct {
 	hints   []names.Hint
 	place   map[string]int // of a contact in hints

@@ -18,6 +18,7 @@ import (
 var (
 	ErrFull   = errors.New("nudge: too many hints wait for Temporal")
 	ErrClosed = errors.New("nudge: closed")
+	ErrNoPoll = errors.New("nudge: the location has no poll")
 )
 
 // Options of a [Nudger]. The zero value is ready for use.
@@ -77,14 +78,25 @@ func or[T int | time.Duration](value, usual T) T {
 
 // Contact hands a hint to the contact's own SyncContact. It returns once Temporal has it.
 func (n *Nudger) Contact(ctx context.Context, location string, hint names.Hint) error {
-	return n.handOver(ctx, names.Contact(location, hint.Contact), location, hint)
+	return n.handOver(ctx, &lane{id: names.Contact(location, hint.Contact), location: location}, hint)
 }
 
 // Contacts hands hints over, together with what else comes for the location: to the contact's SyncContact when they are
 // about one contact, else to the location's SyncContacts. It returns once Temporal has them all. When ctx ends first
 // they may still be handed over, which does no harm.
 func (n *Nudger) Contacts(ctx context.Context, location string, hints ...names.Hint) error {
-	return n.handOver(ctx, names.Contacts(location), location, hints...)
+	return n.handOver(ctx, &lane{id: names.Contacts(location), location: location}, hints...)
+}
+
+// TasksAndNotes hands a hint over to the contact's AlignTasksAndNotes. It returns once Temporal has it.
+func (n *Nudger) TasksAndNotes(ctx context.Context, location string, hint names.Hint) error {
+	return n.handOver(ctx, &lane{id: names.TasksAndNotes(location, hint.Contact), location: location, target: tasksAndNotes}, hint)
+}
+
+// Poll asks for a poll of the location that begins after the call: what comes while one runs becomes one more. It
+// returns once Temporal has it; [ErrNoPoll] where the location has no schedule.
+func (n *Nudger) Poll(ctx context.Context, location string) error {
+	return n.handOver(ctx, &lane{id: names.Poll(location), location: location, target: poll}, names.Hint{})
 }
 
 // Close refuses new hints and returns when the ones in hand are handed over, or with ctx's error.
@@ -106,12 +118,13 @@ func (n *Nudger) Close(ctx context.Context) error {
 	}
 }
 
-// handOver puts the hints into their lane and waits for the batches they came into.
-func (n *Nudger) handOver(ctx context.Context, lane, location string, hints ...names.Hint) error {
+// handOver puts the hints into their lane and waits for the batches they came into. The lane given is the one that is
+// used unless there is one with its id already.
+func (n *Nudger) handOver(ctx context.Context, lane *lane, hints ...names.Hint) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	batches, err := n.enter(lane, location, hints)
+	batches, err := n.enter(lane, hints)
 	if err != nil {
 		return err
 	}
@@ -128,7 +141,7 @@ func (n *Nudger) handOver(ctx context.Context, lane, location string, hints ...n
 
 // enter adds the hints to the last batch of the lane, and to new ones where that is full. Either all of them find room
 // or none.
-func (n *Nudger) enter(id, location string, hints []names.Hint) ([]*batch, error) {
+func (n *Nudger) enter(fresh *lane, hints []names.Hint) ([]*batch, error) {
 	if len(hints) == 0 {
 		return nil, nil
 	}
@@ -144,10 +157,11 @@ func (n *Nudger) enter(id, location string, hints []names.Hint) ([]*batch, error
 	case n.hints+len(hints) > n.options.MaxHints, n.bytes+size > n.options.MaxBytes:
 		return nil, ErrFull
 	}
-	l := n.lanes[id]
+	l := n.lanes[fresh.id]
 	if l == nil {
-		l = &lane{id: id, location: location, filled: make(chan struct{}, 1)}
-		n.lanes[id] = l
+		l = fresh
+		l.filled = make(chan struct{}, 1)
+		n.lanes[l.id] = l
 		go n.run(l)
 	}
 	var batches []*batch

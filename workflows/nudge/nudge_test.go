@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
 
@@ -107,6 +108,98 @@ func TestOneHintStartsTheContactsOwnWorkflow(t *testing.T) {
 	require.NoError(t, n.Contacts(t.Context(), "L", at("C", 1)))
 	require.NoError(t, n.Close(t.Context()))
 	temporal.AssertExpectations(t)
+}
+
+func TestTasksAndNotesGoToTheContactsOwnWorkflowForThem(t *testing.T) {
+	temporal := &mocks.Client{}
+	temporal.On("SignalWithStartWorkflow", mock.Anything, "tasks-notes/L/C", "changed",
+		names.Changed{Hints: []names.Hint{at("C", 1)}}, mock.MatchedBy(func(o client.StartWorkflowOptions) bool {
+			return o.StaticSummary == "Bring the tasks and notes of GHL contact `C` of location `L` into step in Rankr"
+		}), "AlignTasksAndNotes", names.ContactInput{Location: "L", Contact: "C"}).Return(nil, nil).Once()
+	n := New(temporal, Options{})
+	require.NoError(t, n.TasksAndNotes(t.Context(), "L", at("C", 1)))
+	require.NoError(t, n.Close(t.Context()))
+	temporal.AssertExpectations(t)
+}
+
+func TestABurstOfTasksAndNotesIsOneMoreSignal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{took: 10 * time.Millisecond}
+		n := New(server, Options{})
+		var all sync.WaitGroup
+		for second := range 20 {
+			all.Go(func() { assert.NoError(t, n.TasksAndNotes(t.Context(), "L", at("C", second))) })
+			all.Go(func() { assert.NoError(t, n.Contact(t.Context(), "L", at("C", second))) })
+		}
+		all.Wait()
+		require.NoError(t, n.Close(t.Context()))
+		counted := map[string]int{}
+		for _, s := range server.signals {
+			counted[s.id]++
+		}
+		assert.LessOrEqual(t, counted["tasks-notes/L/C"], 2)
+		assert.LessOrEqual(t, counted["contact/L/C"], 2)
+		assert.Len(t, counted, 2, "they don't mix")
+	})
+}
+
+// pollServer is a server that knows one schedule.
+type pollServer struct {
+	client.Client
+	schedule *schedule
+}
+
+func (p pollServer) ScheduleClient() client.ScheduleClient { return schedules{schedule: p.schedule} }
+
+type schedules struct {
+	client.ScheduleClient
+	schedule *schedule
+}
+
+func (s schedules) GetHandle(_ context.Context, id string) client.ScheduleHandle {
+	assert.Equal(s.schedule.t, "poll/L", id)
+	return s.schedule
+}
+
+type schedule struct {
+	client.ScheduleHandle
+	t         *testing.T
+	err       error
+	triggered int
+}
+
+func (s *schedule) Trigger(_ context.Context, options client.ScheduleTriggerOptions) error {
+	assert.Equal(s.t, enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE, options.Overlap, "the one that runs may have looked already")
+	s.triggered++
+	return s.err
+}
+
+func TestAPollIsOneMoreRunOfTheLocationsSchedule(t *testing.T) {
+	schedule := &schedule{t: t}
+	server := pollServer{schedule: schedule}
+	require.NoError(t, New(server, Options{}).Poll(t.Context(), "L"))
+	assert.Equal(t, 1, schedule.triggered)
+
+	schedule.err = serviceerror.NewNotFound("no such schedule")
+	assert.ErrorIs(t, New(server, Options{}).Poll(t.Context(), "L"), ErrNoPoll)
+	schedule.err = errors.New("away")
+	err := New(server, Options{}).Poll(t.Context(), "L")
+	assert.ErrorContains(t, err, "away")
+	assert.NotErrorIs(t, err, ErrNoPoll)
+}
+
+func TestManyWhoAskForAPollShareIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		schedule := &schedule{t: t}
+		n := New(pollServer{schedule: schedule}, Options{})
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() { assert.NoError(t, n.Poll(t.Context(), "L")) })
+		}
+		all.Wait()
+		require.NoError(t, n.Close(t.Context()))
+		assert.LessOrEqual(t, schedule.triggered, 2)
+	})
 }
 
 func TestSeveralHintsGoToTheLocationInOneSignal(t *testing.T) {
@@ -286,7 +379,7 @@ func TestSearchAttributesAreAttachedOnceTheServerKnowsThem(t *testing.T) {
 }
 
 func TestARunStartsWithWhatPeopleAndTheServerNeed(t *testing.T) {
-	options := Options{}.Start("L", "C_1")
+	options := Options{}.Start(names.SyncContact, "L", "C_1")
 	assert.Equal(t, "rankrsync", options.TaskQueue)
 	assert.Equal(t, enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, options.WorkflowIDConflictPolicy)
 	assert.Equal(t, 1, options.Priority.PriorityKey)

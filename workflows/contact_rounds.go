@@ -1,0 +1,376 @@
+// What SyncContact and AlignTasksAndNotes share: rounds of one contact, what comes in between, and what people see.
+
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rankrsync/rankrsync/activities"
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+// pattern is what the workflows for one contact differ in.
+type pattern struct {
+	workflow string // its type
+	deed     string // the activity that does a round
+}
+
+// contactRounds is one run of a workflow that brings something of one contact into step.
+type contactRounds struct {
+	pattern
+	ref     crm.Ref
+	signals workflow.ReceiveChannel
+	heard   int         // signals received in this run
+	pending *names.Hint // a change not yet looked at; nil: none
+
+	state    string
+	rounds   int       // begun, in all runs
+	failures int       // in a row
+	code     crm.Code  // of the last failure or problem
+	next     time.Time // when the pause ends
+	result   crm.Result
+
+	wanted   int   // the newest round that an update asked for
+	answered int   // the newest round that ended with an outcome
+	leaving  bool  // the run hands over, or fails: updates are answered now
+	failure  error // why it fails
+
+	searchable bool   // the server knows our search attributes
+	indexed    bool   // the run has location and contact
+	indexedAs  string // its SyncState
+}
+
+func newContactRounds(ctx workflow.Context, p pattern, input names.ContactInput) *contactRounds {
+	s := &contactRounds{
+		pattern: p,
+		ref:     crm.Ref{Location: input.Location, Contact: input.Contact},
+		signals: workflow.GetSignalChannel(ctx, names.ChangedSignal),
+		state:   names.StateWorking,
+	}
+	if carried := input.Carried; carried != nil {
+		s.pending, s.failures, s.rounds, s.next = carried.Hint, carried.Failures, carried.Rounds, carried.NotBefore
+		switch {
+		case s.failures > 0:
+			s.state = names.StateRetrying
+		case s.pending != nil && s.pending.Confirm:
+			s.state = names.StateConfirming
+		default:
+			s.state = names.StateWaiting
+		}
+	}
+	attributes := workflow.GetTypedSearchAttributes(ctx)
+	_, s.indexed = attributes.GetKeyword(names.GhlContact)
+	s.indexedAs, _ = attributes.GetKeyword(names.SyncState)
+	s.searchable = s.indexed
+	return s
+}
+
+// run goes round until nothing is left to look at.
+func (s *contactRounds) run(ctx workflow.Context) (crm.Result, error) {
+	if err := s.listen(ctx); err != nil {
+		return crm.Result{}, err
+	}
+	if err := checkRef(s.ref); err != nil {
+		return crm.Result{}, err
+	}
+	if s.failures > 0 || s.next.After(workflow.Now(ctx)) { // handed over in the middle of a pause
+		if _, err := s.pause(ctx); err != nil {
+			return s.leave(ctx, err)
+		}
+	}
+	for {
+		if err := s.round(ctx); err != nil {
+			return s.leave(ctx, err)
+		}
+		more, err := s.pause(ctx)
+		switch {
+		case err != nil:
+			return s.leave(ctx, err)
+		case !more:
+			return s.result, nil
+		case s.full(ctx):
+			return s.handOver(ctx)
+		}
+	}
+}
+
+// listen sets the handlers up. The update's comes last: setting it lets an update that came with the start in, so that
+// the first round already answers it.
+func (s *contactRounds) listen(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandler(ctx, names.StatusQuery, s.status); err != nil {
+		return err
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, names.SyncUpdate, s.sync, workflow.UpdateHandlerOptions{
+		Description: "Answers with the outcome of a round that begins now.",
+		Validator:   func() error { return checkRef(s.ref) },
+	})
+}
+
+// sync is the update.
+func (s *contactRounds) sync(ctx workflow.Context) (crm.Result, error) {
+	round := s.rounds + 1
+	s.wanted = round
+	if err := workflow.Await(ctx, func() bool { return s.answered >= round || s.leaving }); err != nil {
+		return crm.Result{}, err
+	}
+	if s.answered < round {
+		return crm.Result{Outcome: crm.Waiting, Code: s.code}, s.failure
+	}
+	return s.result, nil
+}
+
+// round does one round. It returns an error only when going on makes no sense.
+func (s *contactRounds) round(ctx workflow.Context) error {
+	s.drain()
+	hint := s.take()
+	s.rounds++
+	s.state, s.next = names.StateWorking, time.Time{}
+
+	var answer activities.Answer
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, oneContact(s.ref.Location)), s.deed,
+		activities.Round{Ref: s.ref, Hint: hint, Failures: s.failures}).Get(ctx, &answer)
+	switch {
+	case ctx.Err() != nil: // cancelled by a person
+		return ctx.Err()
+	case err != nil:
+		s.put(hint)
+		if err := s.fell(ctx, failed(err)); err != nil {
+			return err
+		}
+	case answer.Outcome == crm.Waiting:
+		s.put(hint)
+		s.ended(ctx, answer)
+	default:
+		s.answered = s.rounds
+		s.ended(ctx, answer)
+	}
+	s.tell(ctx)
+	return nil
+}
+
+// drain reads every signal that came. One that can't be read still says that something changed.
+func (s *contactRounds) drain() {
+	var raw converter.RawValue
+	for s.signals.ReceiveAsync(&raw) {
+		s.heard++
+		var changed names.Changed
+		if raw.Payload() != nil && converter.GetDefaultDataConverter().FromPayload(raw.Payload(), &changed) != nil {
+			changed = names.Changed{}
+		}
+		if len(changed.Hints) == 0 {
+			s.put(names.Hint{})
+		}
+		for _, hint := range changed.Hints {
+			s.put(hint)
+		}
+		raw = converter.RawValue{}
+	}
+}
+
+// put merges a hint into the pending one.
+func (s *contactRounds) put(hint names.Hint) {
+	hint.Contact = "" // it is this run's
+	if s.pending != nil {
+		hint = s.pending.Merge(hint)
+	}
+	s.pending = &hint
+}
+
+// take returns the hint for the next round. Without a signal, or when a person asked, it holds no time: the contact is
+// read whatever was read before.
+func (s *contactRounds) take() names.Hint {
+	var hint names.Hint
+	if s.pending != nil {
+		hint = *s.pending
+	}
+	if s.asked() {
+		hint = names.Hint{Received: hint.Received}
+	}
+	s.pending = nil
+	return hint
+}
+
+// ended notes an answer. Where it asks for another round, the state says why.
+func (s *contactRounds) ended(ctx workflow.Context, answer activities.Answer) {
+	s.result, s.code, s.failures = answer.Result, answer.Code, 0
+	s.searchable = s.searchable || answer.Searchable
+	switch {
+	case answer.Outcome == crm.Waiting:
+		s.state = names.StateWaiting
+	case answer.Wait > 0:
+		s.state = names.StateConfirming
+		s.put(names.Hint{Confirm: true})
+	default:
+		s.state = names.StateFinished
+		return
+	}
+	s.next = workflow.Now(ctx).Add(believed(answer.Wait))
+}
+
+// fell notes a failed round.
+func (s *contactRounds) fell(ctx workflow.Context, f failure) error {
+	s.failures++
+	s.state, s.code = names.StateRetrying, f.code
+	s.next = workflow.Now(ctx).Add(backOff(s.failures, f.wait))
+	workflow.GetLogger(ctx).Warn("round failed", "location", s.ref.Location, "contact", s.ref.Contact,
+		"code", f.code, "failures", s.failures, "next", s.next)
+	return f.never
+}
+
+// pause waits for a reason to go round again; false: there is none, so the run may complete. That no signal is unread
+// is found in the workflow task that completes the run: should one come meanwhile, the server refuses the completion.
+func (s *contactRounds) pause(ctx workflow.Context) (bool, error) {
+	if s.state == names.StateFinished {
+		if err := workflow.Await(ctx, func() bool { return s.asked() || workflow.AllHandlersFinished(ctx) }); err != nil {
+			return false, err
+		}
+		return s.asked() || s.signals.Len() > 0, nil
+	}
+	options := workflow.AwaitOptions{
+		Timeout:      s.next.Sub(workflow.Now(ctx)),
+		TimerOptions: workflow.TimerOptions{Summary: s.state},
+	}
+	_, err := workflow.AwaitWithOptions(ctx, options, func() bool { return s.cutShort() || s.full(ctx) })
+	return true, err
+}
+
+// cutShort tells whether a pause ends early. "Waiting" never does: the answer would be the same. While a system is away,
+// only a person's question tries before its time: signals would turn the outage into a storm of calls.
+func (s *contactRounds) cutShort() bool {
+	switch s.state {
+	case names.StateConfirming:
+		return s.asked() || s.signals.Len() > 0
+	case names.StateRetrying:
+		return s.asked()
+	}
+	return false
+}
+
+// asked tells whether an update waits for a round that has not begun.
+func (s *contactRounds) asked() bool { return s.wanted > s.rounds }
+
+// full tells whether a fresh run must take over.
+func (s *contactRounds) full(ctx workflow.Context) bool { return crowded(ctx, s.heard+s.signals.Len()) }
+
+// crowded tells whether a run with so many signals has to make room.
+func crowded(ctx workflow.Context, signals int) bool {
+	info := workflow.GetInfo(ctx)
+	return info.GetCurrentHistoryLength() > maxEvents || signals > maxSignals || info.GetContinueAsNewSuggested()
+}
+
+// handOver continues as new with what is unfinished.
+func (s *contactRounds) handOver(ctx workflow.Context) (crm.Result, error) {
+	s.leaving = true
+	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+		return s.leave(ctx, err)
+	}
+	s.drain()
+	return crm.Result{}, workflow.NewContinueAsNewError(ctx, s.workflow, names.ContactInput{
+		Location: s.ref.Location,
+		Contact:  s.ref.Contact,
+		Carried:  &names.ContactCarried{Hint: s.pending, Failures: s.failures, Rounds: s.rounds, NotBefore: s.next},
+	})
+}
+
+// leave ends the run with an error, after those who asked have been told.
+func (s *contactRounds) leave(ctx workflow.Context, err error) (crm.Result, error) {
+	s.leaving, s.failure = true, err
+	ctx, cancel := workflow.NewDisconnectedContext(ctx) // also when the run was cancelled
+	defer cancel()
+	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+		return crm.Result{}, err
+	}
+	return crm.Result{}, err
+}
+
+// tell shows people how the round ended: in the UI in words, and by search attributes. A change that simply succeeds
+// costs no upsert, since its run was started with the attributes.
+func (s *contactRounds) tell(ctx workflow.Context) {
+	workflow.SetCurrentDetails(ctx, s.words())
+	state := ""
+	switch {
+	case s.state == names.StateRetrying:
+		state = names.SyncStateRetrying
+	case s.result.Outcome == crm.Problem:
+		state = names.SyncStateProblem
+	}
+	var upserts []temporal.SearchAttributeUpdate
+	if !s.indexed {
+		upserts = append(upserts, names.GhlLocation.ValueSet(s.ref.Location), names.GhlContact.ValueSet(s.ref.Contact))
+	}
+	switch {
+	case state == s.indexedAs:
+	case state == "":
+		upserts = append(upserts, names.SyncState.ValueUnset())
+	default:
+		upserts = append(upserts, names.SyncState.ValueSet(state))
+	}
+	if !s.searchable || len(upserts) == 0 {
+		return
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, upserts...); err != nil {
+		workflow.GetLogger(ctx).Warn("search attributes not set", "location", s.ref.Location, "contact", s.ref.Contact, "error", err)
+		return
+	}
+	s.indexed, s.indexedAs = true, state
+}
+
+// words says in Markdown how the last round ended and what comes next.
+func (s *contactRounds) words() string {
+	var b strings.Builder
+	switch {
+	case s.state == names.StateRetrying:
+		fmt.Fprintf(&b, "**retrying**: %s\n\n%d in a row failed.", explain(s.code), s.failures)
+	default:
+		fmt.Fprintf(&b, "**%s**", s.result.Outcome)
+		if s.result.RankrID != "" {
+			fmt.Fprintf(&b, " in Rankr as %s", code(s.result.RankrID))
+		}
+		if s.code != "" {
+			fmt.Fprintf(&b, ": %s", explain(s.code))
+		}
+		if len(s.result.Fields) > 0 {
+			b.WriteString("\n\nFields:")
+			for _, field := range s.result.Fields {
+				b.WriteString(" " + code(field))
+			}
+		}
+	}
+	if !s.next.IsZero() {
+		fmt.Fprintf(&b, "\n\nNext round: %s (%s).", s.next.UTC().Format(time.RFC3339), s.state)
+	}
+	fmt.Fprintf(&b, "\n\nRounds: %d.", s.rounds)
+	return b.String()
+}
+
+// explain is a code's sentence and remedy.
+func explain(failed crm.Code) string {
+	if failed == "" {
+		return "no worker answered in time. check that a worker runs"
+	}
+	entry, known := crm.Catalogue[failed]
+	if !known {
+		return code(string(failed))
+	}
+	return fmt.Sprintf("%s (%s). %s", entry.Sentence, code(string(failed)), entry.Remedy)
+}
+
+// status is the query.
+func (s *contactRounds) status() (names.ContactStatus, error) {
+	return names.ContactStatus{
+		State:       s.state,
+		Rounds:      s.rounds,
+		Failures:    s.failures,
+		LastOutcome: string(s.result.Outcome),
+		Code:        string(s.code),
+		NextTry:     s.next,
+		Unread:      s.signals.Len(),
+	}, nil
+}
