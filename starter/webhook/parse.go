@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rankrsync/rankrsync/crm"
 )
 
 // event is what is kept of a body.
@@ -17,27 +19,50 @@ type event struct {
 	location string
 	app      string
 	id       string
+	contact  string    // whose task or note it is; empty: GHL leaves it out of some task events
 	at       time.Time // when GHL says it happened; zero: it doesn't say, or can't be believed
 }
 
 // unknown is the kind of an event whose type is not an official one: foreign text must not become a metric's label.
 const unknown = "unknown"
 
-// kinds are the official event types; true for those that tell of a contact itself.
-var kinds = map[string]bool{
-	"ContactCreate": true, "ContactUpdate": true, "ContactDelete": true, "ContactTagUpdate": true, "ContactDndUpdate": true,
-	"TaskCreate": false, "TaskComplete": false, "TaskDelete": false,
-	"NoteCreate": false, "NoteUpdate": false, "NoteDelete": false,
-	"AppointmentCreate": false, "AppointmentUpdate": false, "AppointmentDelete": false,
-	"OpportunityCreate": false, "OpportunityUpdate": false, "OpportunityDelete": false,
-	"OpportunityStageUpdate": false, "OpportunityStatusUpdate": false,
-	"OpportunityMonetaryValueUpdate": false, "OpportunityAssignedToUpdate": false,
-	"LocationCreate": false, "LocationUpdate": false, "UserCreate": false,
-	"INSTALL": false, "UNINSTALL": false, "PLAN_CHANGE": false,
+// subject is what an event tells of.
+type subject int
+
+const (
+	nothing subject = iota // that we keep in step
+	aContact
+	aTask
+	aNote
+)
+
+// kinds are the official event types.
+var kinds = map[string]subject{
+	"ContactCreate": aContact, "ContactUpdate": aContact, "ContactDelete": aContact, "ContactTagUpdate": aContact, "ContactDndUpdate": aContact,
+	"TaskCreate": aTask, "TaskComplete": aTask, "TaskDelete": aTask,
+	"NoteCreate": aNote, "NoteUpdate": aNote, "NoteDelete": aNote,
+	"AppointmentCreate": nothing, "AppointmentUpdate": nothing, "AppointmentDelete": nothing,
+	"OpportunityCreate": nothing, "OpportunityUpdate": nothing, "OpportunityDelete": nothing,
+	"OpportunityStageUpdate": nothing, "OpportunityStatusUpdate": nothing,
+	"OpportunityMonetaryValueUpdate": nothing, "OpportunityAssignedToUpdate": nothing,
+	"LocationCreate": nothing, "LocationUpdate": nothing, "UserCreate": nothing,
+	"INSTALL": nothing, "UNINSTALL": nothing, "PLAN_CHANGE": nothing,
 }
 
-// contact tells whether the event is about a contact, so that it becomes a hint.
-func (e event) contact() bool { return kinds[e.kind] }
+// about is what the event tells of.
+func (e event) about() subject { return kinds[e.kind] }
+
+// homeless tells whether it is about a task and does not say whose.
+func (e event) homeless() bool { return e.about() == aTask && e.contact == "" }
+
+// sound tells whether the ids that its hint is made of can be real.
+func (e event) sound() bool {
+	id := e.id
+	if e.about() != aContact {
+		id = e.contact
+	}
+	return crm.ValidID(e.location) && (e.homeless() || crm.ValidID(id))
+}
 
 // maxSkew is how far GHL's clock may be ahead of ours before an event's time is taken for unknown.
 const maxSkew = time.Minute
@@ -77,14 +102,15 @@ func parse(body []byte, now time.Time) (event, error) {
 		location: found["locationId"],
 		app:      found["appId"],
 		id:       found["id"],
+		contact:  found["contactId"],
 		at:       happened(found["timestamp"], now),
 	}, nil
 }
 
 // What is read beside the type, and what under "data": a contact under "data" may have a type of its own.
 var (
-	envelope = []string{"type", "locationId", "appId", "id", "timestamp", "data"}
-	nested   = []string{"locationId", "appId", "id"}
+	envelope = []string{"type", "locationId", "appId", "id", "contactId", "timestamp", "data"}
+	nested   = []string{"locationId", "appId", "id", "contactId"}
 )
 
 // fields reads an event's texts. Deliveries carry the record's fields beside the type or, as GHL's guide shows

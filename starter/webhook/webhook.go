@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
-	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/workflows/names"
 	"github.com/rankrsync/rankrsync/workflows/nudge"
 )
@@ -23,6 +22,9 @@ import (
 // for that.
 type Nudger interface {
 	Contacts(ctx context.Context, location string, hints ...names.Hint) error
+	TasksAndNotes(ctx context.Context, location string, hint names.Hint) error
+	// Poll asks for a poll of the location that begins after the call; [nudge.ErrNoPoll] where it has none.
+	Poll(ctx context.Context, location string) error
 }
 
 // Options tell a receiver whom to believe, whom to serve and how much to hold. Keys, Nudger and Serves are needed.
@@ -46,10 +48,12 @@ type Options struct {
 // Result says in a word how a request ended; it is the label of a metric.
 type Result string
 
-// The results. Only the first four are answered with 200.
+// The results. Only the first six are answered with 200.
 const (
 	Accepted    Result = "accepted"    // Temporal has the hint
-	Ignored     Result = "ignored"     // an event that brings no contact
+	Polled      Result = "polled"      // an event that does not say whose task it is: a poll of the location will find it
+	Unplaced    Result = "unplaced"    // the same where the location has no poll: nothing finds it
+	Ignored     Result = "ignored"     // an event of something that is not kept in step
 	Foreign     Result = "foreign"     // a location we don't serve
 	OtherApp    Result = "other_app"   // signed by GHL, but sent for another app
 	Unsigned    Result = "unsigned"    // no signature, or several
@@ -157,9 +161,9 @@ func (h *receiver) read(w http.ResponseWriter, r *http.Request, signature []byte
 // proves neither that the event is for our app nor that the location is ours.
 func (h *receiver) judge(e event) Result {
 	switch {
-	case !e.contact():
+	case e.about() == nothing:
 		return Ignored
-	case !crm.ValidID(e.location) || !crm.ValidID(e.id):
+	case !e.sound():
 		return Malformed
 	case !h.Serves(e.location):
 		return Foreign
@@ -176,12 +180,14 @@ func (h *receiver) handOver(ctx context.Context, e event) Result {
 	defer h.waiting.Release(1)
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	err := h.Nudger.Contacts(ctx, e.location, names.Hint{Contact: e.id, At: e.at, Received: h.Now()})
+	accepted, err := h.nudge(ctx, e)
 	switch {
 	case err == nil:
-		return Accepted
+		return accepted
 	case errors.Is(err, nudge.ErrFull):
 		return Full
+	case errors.Is(err, nudge.ErrNoPoll):
+		return Unplaced
 	}
 	h.outage.Do(func() {
 		h.Log.Warn("webhooks are not handed over to Temporal; senders are told to come again", "location", e.location, "error", err)
@@ -189,10 +195,21 @@ func (h *receiver) handOver(ctx context.Context, e event) Result {
 	return Unavailable
 }
 
+// nudge hands the event's hint over to where it belongs.
+func (h *receiver) nudge(ctx context.Context, e event) (Result, error) {
+	switch {
+	case e.homeless():
+		return Polled, h.Nudger.Poll(ctx, e.location)
+	case e.about() == aContact:
+		return Accepted, h.Nudger.Contacts(ctx, e.location, names.Hint{Contact: e.id, At: e.at, Received: h.Now()})
+	}
+	return Accepted, h.Nudger.TasksAndNotes(ctx, e.location, names.Hint{Contact: e.contact, At: e.at, Received: h.Now()})
+}
+
 // answer says as little as a sender needs; GHL reads the status only.
 func answer(w http.ResponseWriter, result Result) {
 	switch result {
-	case Accepted, Ignored, Foreign, OtherApp:
+	case Accepted, Polled, Unplaced, Ignored, Foreign, OtherApp:
 		w.WriteHeader(http.StatusOK)
 	case Unsigned, Forged:
 		http.Error(w, "X-GHL-Signature must hold one valid signature of the body", http.StatusUnauthorized)

@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +53,7 @@ func sign(body string) string {
 
 // handed is what a nudger was given.
 type handed struct {
+	to       string // "contacts", "tasks-notes" or "poll"
 	location string
 	hint     names.Hint
 }
@@ -65,13 +67,25 @@ type temporal struct {
 }
 
 func (n *temporal) Contacts(ctx context.Context, location string, hints ...names.Hint) error {
+	return n.take(ctx, "contacts", location, hints...)
+}
+
+func (n *temporal) TasksAndNotes(ctx context.Context, location string, hint names.Hint) error {
+	return n.take(ctx, "tasks-notes", location, hint)
+}
+
+func (n *temporal) Poll(ctx context.Context, location string) error {
+	return n.take(ctx, "poll", location, names.Hint{})
+}
+
+func (n *temporal) take(ctx context.Context, to, location string, hints ...names.Hint) error {
 	if n.hold != nil {
 		return n.hold(ctx)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, hint := range hints {
-		n.got = append(n.got, handed{location, hint})
+		n.got = append(n.got, handed{to, location, hint})
 	}
 	return n.err
 }
@@ -140,8 +154,56 @@ func TestASignedContactEventBecomesOneHintWithItsOwnTime(t *testing.T) {
 	for _, kind := range []string{"ContactCreate", "ContactUpdate", "ContactDelete", "ContactTagUpdate", "ContactDndUpdate"} {
 		b := start(t)
 		assert.Equal(t, 200, b.signed(strings.Replace(created, "ContactCreate", kind, 1)))
-		assert.Equal(t, []handed{{location, names.Hint{Contact: contact, At: now.Add(-time.Minute), Received: now}}}, b.temporal.got)
+		assert.Equal(t, []handed{{"contacts", location, names.Hint{Contact: contact, At: now.Add(-time.Minute), Received: now}}}, b.temporal.got)
 		b.only(kind + " accepted")
+	}
+}
+
+func TestATaskOrNoteBecomesAHintForItsContactsTasksAndNotes(t *testing.T) {
+	for _, kind := range []string{"TaskCreate", "TaskComplete", "TaskDelete", "NoteCreate", "NoteUpdate", "NoteDelete"} {
+		for name, body := range map[string]string{
+			"flat":   `{"type":"` + kind + `","locationId":"` + location + `","id":"t","contactId":"` + contact + `","timestamp":"2026-09-01T11:59:00Z"}`,
+			"nested": `{"type":"` + kind + `","timestamp":"2026-09-01T11:59:00Z","data":{"id":"t","locationId":"` + location + `","contactId":"` + contact + `"}}`,
+		} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				b := start(t)
+				assert.Equal(t, 200, b.signed(body))
+				assert.Equal(t, []handed{{"tasks-notes", location, names.Hint{Contact: contact, At: now.Add(-time.Minute), Received: now}}}, b.temporal.got)
+				b.only(kind + " accepted")
+			})
+		}
+	}
+}
+
+func TestATaskThatDoesNotSayWhoseItIsBecomesAPollOfTheLocation(t *testing.T) {
+	for _, contactID := range []string{``, `,"contactId":null`, `,"contactId":""`} {
+		b := start(t)
+		assert.Equal(t, 200, b.signed(`{"type":"TaskCreate","locationId":"`+location+`","id":"t"`+contactID+`}`))
+		assert.Equal(t, []handed{{"poll", location, names.Hint{}}}, b.temporal.got)
+		b.only("TaskCreate polled")
+	}
+	b := start(t)
+	b.temporal.err = nudge.ErrNoPoll
+	assert.Equal(t, 200, b.signed(`{"type":"TaskDelete","locationId":"`+location+`","id":"t"}`), "coming again would not help")
+	b.only("TaskDelete unplaced")
+}
+
+func TestWhoseTaskItIsIsReadStrictly(t *testing.T) {
+	ids := `"locationId":"` + location + `","id":"t"`
+	for name, body := range map[string]string{
+		"a number":         `{"type":"TaskCreate",` + ids + `,"contactId":12}`,
+		"a path":           `{"type":"TaskCreate",` + ids + `,"contactId":"../K"}`,
+		"another case":     `{"type":"TaskCreate",` + ids + `,"contactID":"` + contact + `"}`,
+		"twice":            `{"type":"TaskCreate",` + ids + `,"contactId":"` + contact + `","contactId":"` + contact + `"}`,
+		"two of them":      `{"type":"TaskCreate",` + ids + `,"contactId":"` + contact + `","data":{"contactId":"other"}}`,
+		"no location":      `{"type":"TaskCreate","id":"t"}`,
+		"a note's missing": `{"type":"NoteCreate",` + ids + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t)
+			assert.Equal(t, 400, b.signed(body))
+			assert.Empty(t, b.temporal.got)
+		})
 	}
 }
 
@@ -284,10 +346,10 @@ func TestWhatIsNotForUsIsCountedAndStopsBeforeTemporal(t *testing.T) {
 	for name, c := range map[string]struct {
 		body, counted string
 	}{
-		"a known type without contacts": {`{"type":"TaskCreate","locationId":"` + location + `","id":"x/y"}`, "TaskCreate ignored"},
+		"a known type without contacts": {`{"type":"OpportunityCreate","locationId":"` + location + `","id":"x/y"}`, "OpportunityCreate ignored"},
 		"an unheard-of type":            {`{"type":"ContactExploded","locationId":"` + location + `","id":1}`, "unknown ignored"},
 		"no type":                       {`{}`, "unknown ignored"},
-		"a huge number nobody reads":    {`{"type":"NoteCreate","x":1e400}`, "NoteCreate ignored"},
+		"a huge number nobody reads":    {`{"type":"UserCreate","x":1e400}`, "UserCreate ignored"},
 		"another location":              {strings.Replace(created, location, "notOurs", 1), "ContactCreate foreign"},
 		"another app":                   {strings.Replace(created, `{`, `{"appId":"theirs",`, 1), "ContactCreate other_app"},
 		"no app":                        {created, "ContactCreate other_app"},
@@ -468,8 +530,10 @@ func TestEveryOfficialExampleIsUnderstoodOrCounted(t *testing.T) {
 			require.NoError(t, err)
 			b := start(t)
 			assert.Equal(t, 200, b.signed(string(body)))
-			about := strings.HasPrefix(filepath.Base(file), "Contact")
-			assert.Equal(t, about, len(b.temporal.got) == 1, "contacts, and only they, become hints")
+			about := slices.ContainsFunc([]string{"Contact", "Task", "Note"}, func(kind string) bool {
+				return strings.HasPrefix(filepath.Base(file), kind)
+			})
+			assert.Equal(t, about, len(b.temporal.got) == 1, "contacts, tasks and notes, and only they, become hints")
 			if filepath.Base(file) == "UserCreate.json" { // its type is the placeholder "string"
 				b.only("unknown ignored")
 				return
@@ -487,6 +551,8 @@ var seeds = []string{
 	`{"type":"ContactUpdate","data":{"locationId":"` + location + `","id":"` + contact + `"}}`,
 	`{"type":"ContactUpdate","locationId":"a","LOCATIONID":"b","id":"c"}`,
 	`{"type":"ContactUpdate","locationId":"a","location\u0049d":"b","id":"c"}`,
+	`{"type":"NoteUpdate","locationId":"` + location + `","id":"n","contactId":"` + contact + `"}`,
+	`{"type":"TaskComplete","data":{"locationId":"` + location + `","id":"t"}}`,
 	`{"type":"TaskCreate","locationId":null,"id":12,"tags":["\ud83d\ude00"]}`,
 	`{"type":"INSTALL","appId":"a","companyId":"b","trial":{"onTrial":true}}`,
 	"\ufeff{}", `{"x":NaN}`, `{"x":"\ud800"}`, `{"a":{"b":[{"c":[[]]}]},"timestamp":"2026-09-01T12:00:00Z"}`,
@@ -523,18 +589,22 @@ func FuzzReceiver(f *testing.F) {
 		if len(n.got) == 0 {
 			return
 		}
-		require.True(t, crm.ValidID(n.got[0].location) && crm.ValidID(n.got[0].hint.Contact))
-		require.False(t, n.got[0].hint.At.After(now.Add(maxSkew)))
+		got := n.got[0]
+		require.True(t, crm.ValidID(got.location) && (got.to == "poll" || crm.ValidID(got.hint.Contact)))
+		require.False(t, got.hint.At.After(now.Add(maxSkew)))
 		var loose struct {
-			LocationID, ID string
-			Data           json.RawMessage
+			LocationID, ID, ContactID string
+			Data                      json.RawMessage
 		}
 		require.NoError(t, json.Unmarshal(body, &loose))
 		if loose.LocationID != "" {
-			require.Equal(t, loose.LocationID, n.got[0].location)
+			require.Equal(t, loose.LocationID, got.location)
 		}
-		if loose.ID != "" {
-			require.Equal(t, loose.ID, n.got[0].hint.Contact)
+		switch {
+		case got.to == "contacts" && loose.ID != "":
+			require.Equal(t, loose.ID, got.hint.Contact)
+		case got.to != "contacts" && loose.ContactID != "":
+			require.Equal(t, loose.ContactID, got.hint.Contact)
 		}
 	})
 }
