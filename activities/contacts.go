@@ -87,6 +87,8 @@ type Nudger interface {
 	Contact(ctx context.Context, location string, hint names.Hint) error
 	// Contacts goes to SyncContact when it is one, else to the location's SyncContacts.
 	Contacts(ctx context.Context, location string, hints ...names.Hint) error
+	// TasksAndNotes goes to the contact's AlignTasksAndNotes.
+	TasksAndNotes(ctx context.Context, location string, hint names.Hint) error
 }
 
 // BringIntoStep makes Rankr's record of one contact equal to GHL's. A contact that can't succeed until somebody acts is

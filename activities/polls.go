@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/workflows/names"
@@ -59,7 +60,7 @@ type Ticks interface {
 	Parked(ctx context.Context, location string) (crm.Code, error)
 	ParkLocation(ctx context.Context, location string, code crm.Code) error
 	Unpark(ctx context.Context, location string) error
-	ParkedContacts(ctx context.Context, location string, codes ...crm.Code) ([]string, error)
+	ParkedContacts(ctx context.Context, location string, object crm.Object, codes ...crm.Code) ([]string, error)
 }
 
 // searchLag is how far GHL's search may be behind its records: the watermark stays this far behind GHL's clock, so that
@@ -284,18 +285,17 @@ func (t *tick) resumeRankr(ctx context.Context) error {
 	return storeError(t.Ticks.Unpark(ctx, crm.Everywhere))
 }
 
-// release hands over the contacts that were parked with their location, once it is not parked any more.
+// release hands over what was parked with its location, once that is not parked any more.
 func (t *tick) release(ctx context.Context) error {
 	codes := []crm.Code{crm.GHLToken, crm.GHLScope, crm.GHLTenant, crm.UnknownLocation}
 	if t.answer.Parked == "" {
 		codes = append(codes, crm.RankrToken)
 	}
-	contacts, err := t.Ticks.ParkedContacts(ctx, t.location, codes...)
+	contacts, err := t.Ticks.ParkedContacts(ctx, t.location, crm.ContactItself, codes...)
 	if err != nil {
 		return storeError(err)
 	}
-	for len(contacts) > 0 {
-		batch := contacts[:min(len(contacts), names.MaxHints)]
+	for batch := range slices.Chunk(contacts, names.MaxHints) {
 		hints := make([]names.Hint, len(batch))
 		for i, contact := range batch {
 			hints[i] = names.Hint{Contact: contact, Received: time.Now()}
@@ -303,7 +303,49 @@ func (t *tick) release(ctx context.Context) error {
 		if err := t.Nudge.Contacts(ctx, t.location, hints...); err != nil {
 			return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
 		}
-		contacts = contacts[len(batch):]
 	}
-	return nil
+	return t.releaseTasksAndNotes(ctx, codes)
+}
+
+// releaseTasksAndNotes does so for tasks and notes, and for those whose contact had to come into step first and has.
+func (t *tick) releaseTasksAndNotes(ctx context.Context, codes []crm.Code) error {
+	contacts, err := t.Ticks.ParkedContacts(ctx, t.location, crm.TasksAndNotes, codes...)
+	if err != nil {
+		return storeError(err)
+	}
+	waiting, err := t.Ticks.ParkedContacts(ctx, t.location, crm.TasksAndNotes, crm.NotLinked)
+	if err != nil {
+		return storeError(err)
+	}
+	for batch := range slices.Chunk(waiting, names.MaxHints) {
+		links, err := t.Ticks.Links(ctx, t.location, crm.ContactItself, batch)
+		if err != nil {
+			return storeError(err)
+		}
+		for _, contact := range batch {
+			if link := links[contact]; link.RankrID != "" || link.Problem == "" {
+				contacts = append(contacts, contact)
+			}
+		}
+	}
+	return t.nudgeTasksAndNotes(ctx, contacts)
+}
+
+// pollWidth is how many hand-overs of a poll that can't share a signal are under way at a time.
+const pollWidth = 8
+
+// nudgeTasksAndNotes asks for a round of the tasks and notes of each contact.
+func (t *tick) nudgeTasksAndNotes(ctx context.Context, contacts []string) error {
+	group, nudging := errgroup.WithContext(ctx)
+	group.SetLimit(pollWidth)
+	for _, contact := range contacts {
+		group.Go(func() error {
+			if err := t.Nudge.TasksAndNotes(nudging, t.location, names.Hint{Contact: contact, Received: time.Now()}); err != nil {
+				return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+			}
+			activity.RecordHeartbeat(ctx, t.answer)
+			return nil
+		})
+	}
+	return group.Wait()
 }

@@ -157,6 +157,7 @@ func (w *world) calls() (ghlCalls, rankrCalls []string) {
 type nudges struct {
 	mu    sync.Mutex
 	hints []names.Hint
+	tasks []names.Hint // those about tasks and notes
 	fail  error
 }
 
@@ -173,13 +174,26 @@ func (n *nudges) Contacts(_ context.Context, _ string, hints ...names.Hint) erro
 	return n.fail
 }
 
-func (n *nudges) take() []string {
+func (n *nudges) TasksAndNotes(_ context.Context, _ string, hint names.Hint) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail == nil {
+		n.tasks = append(n.tasks, hint)
+	}
+	return n.fail
+}
+
+func (n *nudges) take() []string { return n.taken(&n.hints) }
+
+func (n *nudges) takeTasks() []string { return n.taken(&n.tasks) }
+
+func (n *nudges) taken(hints *[]names.Hint) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var contacts []string
-	for _, hint := range n.hints {
+	for _, hint := range *hints {
 		contacts = append(contacts, hint.Contact)
 	}
-	n.hints = nil
+	*hints = nil
 	return contacts
 }

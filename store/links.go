@@ -62,11 +62,11 @@ func (s *Store) Links(ctx context.Context, location string, object crm.Object, c
 
 func scanLink(row interface{ Scan(...any) error }) (crm.Link, error) {
 	var (
-		l                                                                 crm.Link
+		l                                                                                  crm.Link
 		location, contact, object, holder, intent, rankrID, fields, tags, mapping, records sql.NullString
-		version, lastRead, covered, finished, heldUntil, unsure, updated  sql.NullInt64
-		generation                                                        sql.NullInt64
-		createdByUs, deleted                                              sql.NullBool
+		version, lastRead, covered, finished, heldUntil, unsure, updated                   sql.NullInt64
+		generation                                                                         sql.NullInt64
+		createdByUs, deleted                                                               sql.NullBool
 	)
 	err := row.Scan(&l.Problem, &l.Parked, &location, &contact, &object, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
 		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping, &records)

@@ -24,6 +24,7 @@ func saveProblem(ctx context.Context, tx *sql.Tx, p crm.ProblemRecord, now time.
 // Filter narrows problems down; empty parts don't narrow.
 type Filter struct {
 	Location string
+	Object   crm.Object
 	Codes    []crm.Code
 	Limit    int // 0: no limit
 }
@@ -33,6 +34,9 @@ func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecor
 	query, args := `SELECT location, contact, object, code, operation, fields, trace_id, first_seen, last_seen, attempts, date_updated, approved FROM problems WHERE 1 = 1`, []any{}
 	if filter.Location != "" {
 		query, args = query+" AND location = ?", append(args, filter.Location)
+	}
+	if filter.Object != "" {
+		query, args = query+" AND object = ?", append(args, filter.Object)
 	}
 	if len(filter.Codes) > 0 {
 		query += " AND code IN (''"
@@ -146,9 +150,9 @@ func (s *Store) Parked(ctx context.Context, location string) (crm.Code, error) {
 	return code, err
 }
 
-// ParkedContacts returns the contacts of a location whose open problem has one of the codes.
-func (s *Store) ParkedContacts(ctx context.Context, location string, codes ...crm.Code) ([]string, error) {
-	problems, err := s.Problems(ctx, Filter{Location: location, Codes: codes, Limit: maxParked})
+// ParkedContacts returns the contacts of a location whose open problem with the object has one of the codes.
+func (s *Store) ParkedContacts(ctx context.Context, location string, object crm.Object, codes ...crm.Code) ([]string, error) {
+	problems, err := s.Problems(ctx, Filter{Location: location, Object: object, Codes: codes, Limit: maxParked})
 	contacts := make([]string, len(problems))
 	for i, problem := range problems {
 		contacts[i] = problem.Contact
