@@ -254,6 +254,7 @@ func (w *workerProgram) deeds() []any {
 	}
 	return []any{
 		contacts,
+		&activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination},
 		&activities.Polls{
 			Source: source, Destination: destination, Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
 		},
