@@ -1,9 +1,11 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -112,7 +114,7 @@ func (a *alignment) unlinked(ctx context.Context, was, contact crm.Link) (crm.Re
 
 // base is what Rankr has of ours: as the link remembers it while that can be believed, else as Rankr itself says.
 func (a *alignment) base(ctx context.Context, was crm.Link) (base crm.Link, looked bool, err error) {
-	if !a.doubt && was.Sure() && was.RankrID == a.record {
+	if !a.doubt && a.winner == "" && was.Sure() && was.RankrID == a.record {
 		return was, false, nil
 	}
 	base = was
@@ -219,7 +221,8 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 		return a.advance(ctx, was, next, result)
 	}
 	result.Outcome = crm.Updated
-	if len(steps) > maxWrites { // the rest follows at once; until then no hint is covered
+	more := len(steps) > maxWrites
+	if more { // the rest follows at once; until then no hint is covered
 		steps, result = steps[:maxWrites], waiting(0)
 		next.Covered, next.Finished = was.Covered, was.Finished
 	}
@@ -230,19 +233,33 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 			result.Fields = append(result.Fields, kind+"s")
 		}
 	}
-	return a.write(ctx, was, next, claim, result, func(ctx context.Context, done *crm.Link) error {
+	result, err := a.write(ctx, was, next, claim, result, func(ctx context.Context, done *crm.Link) error {
 		done.Fields, done.Records = maps.Clone(base.Fields), maps.Clone(base.Records)
 		if done.Fields == nil {
 			done.Fields, done.Records = crm.Fingerprints{}, map[string]string{}
 		}
-		for _, s := range steps {
-			if err := s.do(ctx, done); err != nil {
-				return err
-			}
-			activity.RecordHeartbeat(ctx, s.name)
-		}
-		return nil
+		return carryOut(ctx, steps, done)
 	})
+	if err == nil && more && result.Outcome == crm.Problem { // of one of them, and the rest has not had its turn
+		result.Wait = time.Second
+	}
+	return result, err
+}
+
+// carryOut takes the steps. What Rankr refuses for its content does not keep the others from theirs.
+func carryOut(ctx context.Context, steps []step, done *crm.Link) error {
+	var refused error
+	for _, s := range steps {
+		err := s.do(ctx, done)
+		switch {
+		case hasCode(err, crm.RankrInvalid):
+			refused = cmp.Or(refused, err)
+		case err != nil:
+			return err
+		}
+		activity.RecordHeartbeat(ctx, s.name)
+	}
+	return refused
 }
 
 // plan lists the writes that make what Rankr has of ours what GHL has.
@@ -293,6 +310,11 @@ func (a *alignment) create(ctx context.Context, it item, done *crm.Link) error {
 		var made crm.Note
 		made, err = a.Destination.CreateNote(ctx, a.ref.Location, a.record, key, note)
 		id = made.ID
+	}
+	var e *crm.Error
+	if errors.As(err, &e) && e.Code == crm.RankrDuplicate && (e.ID == "" || e.ID == a.winner) {
+		// We looked, and it is not with this contact.
+		return &crm.Error{Code: crm.MatchTaken, Operation: e.Operation, Status: e.Status, Fields: []string{e.ID}}
 	}
 	if err != nil {
 		return a.forget(err, it.name, done)

@@ -33,6 +33,7 @@ type world struct {
 	rankr    *rankrtest.Server
 	store    *store.Store
 	contacts *activities.Contacts
+	tasks    *activities.TasksAndNotes
 	polls    *activities.Polls
 	nudged   *nudges
 
@@ -68,6 +69,7 @@ func newWorld(t *testing.T) *world {
 		Source: source, Destination: destination, Links: w.store, Nudge: w.nudged, Prints: w.store.Fingerprinter(), StoreID: w.store.ID(),
 		Quiet: 2 * time.Second, Lease: 30 * time.Second, Searchable: func() bool { return true },
 	}
+	w.tasks = &activities.TasksAndNotes{Contacts: w.contacts, Source: source, Destination: destination}
 	w.polls = &activities.Polls{Source: source, Destination: destination, Ticks: w.store, Nudge: w.nudged}
 	return w
 }
