@@ -137,6 +137,11 @@ func (a *alignment) base(ctx context.Context, was crm.Link) (base crm.Link, look
 			base.Fields["note/"+note.ExternalID], base.Records["note/"+note.ExternalID] = a.notePrint(note), note.ID
 		}
 	}
+	for name := range was.Records {
+		if _, there := base.Records[name]; !there { // deleted by somebody: its idempotency key would bring the old answer back
+			base.Generation = was.Generation + 1
+		}
+	}
 	return base, true, nil
 }
 
@@ -215,7 +220,7 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 	steps := a.plan(base, want)
 	next := a.finished(was, sight{looked: looked}, at)
 	next.RankrID, next.Deleted, next.MappingVersion = a.record, false, crm.MappingVersion
-	next.Fields, next.Records = base.Fields, base.Records
+	next.Fields, next.Records, next.Generation = base.Fields, base.Records, base.Generation
 	result := crm.Result{Outcome: crm.Unchanged, RankrID: a.record}
 	if len(steps) == 0 {
 		return a.advance(ctx, was, next, result)
@@ -234,7 +239,7 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 		}
 	}
 	result, err := a.write(ctx, was, next, claim, result, func(ctx context.Context, done *crm.Link) error {
-		done.Fields, done.Records = maps.Clone(base.Fields), maps.Clone(base.Records)
+		done.Fields, done.Records, done.Generation = maps.Clone(base.Fields), maps.Clone(base.Records), base.Generation
 		if done.Fields == nil {
 			done.Fields, done.Records = crm.Fingerprints{}, map[string]string{}
 		}

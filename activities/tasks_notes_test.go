@@ -441,6 +441,18 @@ func TestWhatSomebodyDeletedInRankrIsMadeAgain(t *testing.T) {
 	assert.Len(t, w.rankr.Notes(w.record()), 1)
 }
 
+func TestALookFindsWhatSomebodyDeletedInRankr(t *testing.T) {
+	w := linked(t)
+	w.addTask(ghltest.Task{Title: "a", Due: due})
+	w.addNote("a")
+	w.align("jane")
+	require.NoError(t, w.rankr.RemoveTask(w.rankr.Tasks(w.record())[0].ID))
+	w.pass(3 * time.Second)
+	_, err := w.alignDeed(activities.Round{Ref: crm.Ref{Location: loc, Contact: "jane"}, Failures: 1})
+	require.NoError(t, err)
+	w.inStep()
+}
+
 func TestARecordThatSomebodyDeletedInRankrComesBackWithItsTasksAndNotes(t *testing.T) {
 	w := linked(t)
 	w.addTask(ghltest.Task{Title: "a", Due: due})
