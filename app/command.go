@@ -124,19 +124,21 @@ func Nudge(ctx context.Context, temporal client.Client, searchable func() bool, 
 	nudger := nudge.New(temporal, byHand(searchable))
 	defer closeNudger(nudger, slog.New(slog.DiscardHandler))
 	contacts := map[string][]names.Hint{} // by location
-	group, nudging := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(8)
 	for _, target := range targets {
 		hint := names.Hint{Contact: target.Contact}
 		if target.Object == crm.TasksAndNotes {
-			group.Go(func() error { return nudger.TasksAndNotes(nudging, target.Location, hint) })
+			group.Go(func() error { return nudger.TasksAndNotes(ctx, target.Location, hint) })
 			continue
 		}
 		contacts[target.Location] = append(contacts[target.Location], hint)
 	}
 	for location, hints := range contacts {
 		for batch := range slices.Chunk(hints, names.MaxHints) {
-			group.Go(func() error { return nudger.Contacts(nudging, location, batch...) })
+			if err := nudger.Contacts(ctx, location, batch...); err != nil {
+				return err
+			}
 		}
 	}
 	return group.Wait()

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,6 +19,7 @@ import (
 // asked is a Temporal server that notes what it is asked for.
 type asked struct {
 	client.Client
+	mu      sync.Mutex
 	options []client.StartWorkflowOptions
 	hints   map[string][]names.Hint // by workflow ID
 	updates []client.UpdateWorkflowOptions
@@ -28,6 +30,8 @@ type asked struct {
 func (a *asked) SignalWithStartWorkflow(_ context.Context, id, _ string, arg any, options client.StartWorkflowOptions,
 	_ any, _ ...any,
 ) (client.WorkflowRun, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.hints == nil {
 		a.hints = map[string][]names.Hint{}
 	}
@@ -109,16 +113,40 @@ func TestWaitingForAContactStartsTheSameWorkflowTheSameWay(t *testing.T) {
 }
 
 func TestAskingForManyContactsAgainTakesThemByTheThousand(t *testing.T) {
-	ids := make([]string, 2*names.MaxHints+1)
-	for i := range ids {
-		ids[i] = "C"
+	targets := make([]Target, 2*names.MaxHints+1)
+	for i := range targets {
+		targets[i] = Target{janes, crm.ContactItself}
 	}
-	ids[0], ids[names.MaxHints] = "A", "B"
+	targets[0].Contact, targets[names.MaxHints].Contact = "A", "B"
 	server := &asked{}
-	require.NoError(t, Nudge(t.Context(), server, never, map[string][]string{"L": ids}))
+	require.NoError(t, Nudge(t.Context(), server, never, targets))
 	assert.Len(t, server.hints["contacts/L"], 4, "A and C, B and C")
 	assert.Len(t, server.hints["contact/L/C"], 1)
 	for _, options := range server.options {
 		assert.Equal(t, names.PriorityOperations, options.Priority.PriorityKey)
 	}
+}
+
+func TestTasksAndNotesAskedForByHandGoToTheirOwnWorkflow(t *testing.T) {
+	server := &asked{answers: []crm.Result{{Outcome: crm.Updated}}}
+	alignments := Contacts{Temporal: server, Searchable: always, Object: crm.TasksAndNotes}
+	require.NoError(t, alignments.Start(t.Context(), janes))
+	assert.Equal(t, map[string][]names.Hint{"tasks-notes/L/C": {{Contact: "C"}}}, server.hints)
+	_, err := alignments.Sync(t.Context(), janes)
+	require.NoError(t, err)
+	assert.Equal(t, "tasks-notes/L/C", server.updates[0].WorkflowID)
+	for _, options := range server.options {
+		startedByHand(t, options)
+		assert.Contains(t, options.StaticSummary, "tasks and notes")
+	}
+}
+
+func TestProblemsAreTriedAgainByWhatTheyAreAbout(t *testing.T) {
+	server := &asked{}
+	require.NoError(t, Nudge(t.Context(), server, never, []Target{
+		{janes, crm.TasksAndNotes}, {janes, crm.ContactItself}, {crm.Ref{Location: "L", Contact: "D"}, crm.TasksAndNotes},
+	}))
+	assert.Equal(t, map[string][]names.Hint{
+		"contact/L/C": {{Contact: "C"}}, "tasks-notes/L/C": {{Contact: "C"}}, "tasks-notes/L/D": {{Contact: "D"}},
+	}, server.hints)
 }
