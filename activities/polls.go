@@ -309,6 +309,7 @@ func (t *tick) release(ctx context.Context) error {
 
 // releaseTasksAndNotes does so for tasks and notes, and for those whose contact had to come into step first and has.
 func (t *tick) releaseTasksAndNotes(ctx context.Context, codes []crm.Code) error {
+	codes = slices.DeleteFunc(codes, func(code crm.Code) bool { return code == crm.GHLScope }) // a poll does not tell of theirs
 	contacts, err := t.Ticks.ParkedContacts(ctx, t.location, crm.TasksAndNotes, codes...)
 	if err != nil {
 		return storeError(err)

@@ -478,6 +478,9 @@ func (r *round) parkLocation(ctx context.Context, code crm.Code) error {
 	location := r.ref.Location
 	switch code {
 	case crm.GHLScope:
+		if r.object != crm.ContactItself { // contacts need another
+			return nil
+		}
 	case crm.GHLToken, crm.GHLTenant:
 		if _, _, err := r.Source.Location(ctx, location); !hasCode(err, crm.GHLToken, crm.GHLTenant, crm.GHLScope) {
 			return nil

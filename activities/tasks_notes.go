@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -239,6 +238,7 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 		}
 	}
 	result, err := a.write(ctx, was, next, claim, result, func(ctx context.Context, done *crm.Link) error {
+		done.RankrID = a.record // what is in Fields and Records is this record's
 		done.Fields, done.Records, done.Generation = maps.Clone(base.Fields), maps.Clone(base.Records), base.Generation
 		if done.Fields == nil {
 			done.Fields, done.Records = crm.Fingerprints{}, map[string]string{}
@@ -315,11 +315,6 @@ func (a *alignment) create(ctx context.Context, it item, done *crm.Link) error {
 		var made crm.Note
 		made, err = a.Destination.CreateNote(ctx, a.ref.Location, a.record, key, note)
 		id = made.ID
-	}
-	var e *crm.Error
-	if errors.As(err, &e) && e.Code == crm.RankrDuplicate && (e.ID == "" || e.ID == a.winner) {
-		// We looked, and it is not with this contact.
-		return &crm.Error{Code: crm.MatchTaken, Operation: e.Operation, Status: e.Status, Fields: []string{e.ID}}
 	}
 	if err != nil {
 		return a.forget(err, it.name, done)

@@ -247,13 +247,22 @@ func TestTasksAndNotesOfAContactWithAProblemWaitForItAndAPollResumesThem(t *test
 
 func TestParkedTasksAndNotesAreResumedByAGoodPollAndContactsApart(t *testing.T) {
 	w := linked(t)
-	w.ghl.Fail(ghltest.Fault{Operation: "contacts.notes.list", Times: 1, Status: 401})
+	w.ghl.Fail(ghltest.Fault{Times: 2, Status: 401}) // the location, too
 	assert.Equal(t, crm.GHLToken, w.align("jane").Code)
 	assert.Equal(t, crm.Problem, w.good("jane").Outcome, "the token serves all of the location")
 	w.tick(activities.Tick{})
 	assert.Equal(t, []string{"jane"}, w.nudged.take())
 	assert.Equal(t, []string{"jane"}, w.nudged.takeTasks())
 	assert.Equal(t, crm.Unchanged, w.align("jane").Outcome)
+}
+
+func TestAScopeThatOnlyTasksAndNotesNeedStopsNoContact(t *testing.T) {
+	w := linked(t)
+	w.ghl.Set(func(k *ghltest.Knobs) {
+		k.Faults = []ghltest.Fault{{Operation: "contacts.notes.list", Status: 401}}
+	})
+	assert.Equal(t, crm.Problem, w.align("jane").Outcome)
+	assert.Equal(t, crm.Unchanged, w.good("jane").Outcome)
 }
 
 func TestManyTasksAndNotesTakeBoundedRoundsAndNoneIsDoubledOrMissing(t *testing.T) {
