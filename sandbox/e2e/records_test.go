@@ -121,6 +121,22 @@ func TestRecordHistoriesForReplay(t *testing.T) {
 	w.quiet(twin.ID)
 	w.save("SyncContact-problem", names.Contact(location, twin.ID))
 
+	_, err = w.ghl.AddNote(contact.ID, ghltest.Note{Body: "Likes tea"})
+	require.NoError(t, err)
+	w.aligned(contact.ID)
+	w.save("AlignTasksAndNotes-created", names.TasksAndNotes(location, contact.ID))
+
+	// A contact that its own workflow must bring to Rankr first, and more notes than one round may write.
+	late := w.ghl.Quietly().Create(location, ghltest.Contact{FirstName: "Late", Email: "late@example.com"})
+	for i := range 50 {
+		_, err := w.ghl.Quietly().AddNote(late.ID, ghltest.Note{Body: fmt.Sprintf("Note %d", i+1)})
+		require.NoError(t, err)
+	}
+	result = w.run("align-tasks-notes", "--contact", late.ID, "--wait")
+	require.Equal(t, 0, result.Code, result.Stderr)
+	w.aligned(late.ID)
+	w.save("AlignTasksAndNotes-waits-and-goes-on", names.TasksAndNotes(location, late.ID))
+
 	require.NoError(t, w.ghl.Delete(contact.ID))
 	w.eventually(func() string {
 		if _, there := w.rankr.Mirror(contact.ID); there {

@@ -232,6 +232,13 @@ func (w *world) quiet(contact string) {
 	w.finished(names.Contact(location, contact), nil)
 }
 
+// aligned waits until every webhook was delivered and the workflow of the contact's tasks and notes has completed.
+func (w *world) aligned(contact string) {
+	w.t.Helper()
+	require.NoError(w.t, w.ghl.Settle(w.t.Context()))
+	w.finished(names.TasksAndNotes(location, contact), nil)
+}
+
 // writes is how many writes Rankr has carried out.
 func (w *world) writes() int {
 	n := 0
