@@ -26,6 +26,8 @@ const patience = 90 * time.Second
 type story struct {
 	*theatre
 	hero   ghltest.Contact
+	task   ghltest.Task // hers
+	note   ghltest.Note
 	shaken string // the contact whose write was refused: one more look at it is due, whenever that comes
 	told   int
 	failed int
@@ -67,6 +69,8 @@ func (s *story) play(ctx context.Context) error {
 		{"A contact is created in GHL", s.created, cost{1, 1}, false},
 		{"She is edited 20 times in a burst", s.burst, cost{2, 2}, false},
 		{"She is tagged", s.tagged, cost{1, 1}, false},
+		{"A task and a note are added to her", s.taskAndNote, cost{4, 2}, false},
+		{"The task is completed and the note deleted", s.taskDone, cost{4, 2}, false},
 		{"Another is renamed while Rankr is down", s.renamedWhileDown, cost{2, 1}, true},
 		{"She changes without any webhook, and a poll finds it", s.foundByPoll, cost{3, 1}, false},
 		{"A contact is created whom Rankr already had", s.adopted, cost{1, 2}, false},
@@ -246,6 +250,64 @@ func (s *story) tagged(ctx context.Context) (end, error) {
 		return why
 	})
 	return end{"Rankr has the tag, added to those that were there", s.ofHero()}, err
+}
+
+func (s *story) taskAndNote(ctx context.Context) (end, error) {
+	began := time.Now()
+	var err error
+	s.task, err = s.ghl.AddTask(ctx, s.hero.ID, ghltest.Task{Title: "Send the offer", Due: began.Add(24 * time.Hour)})
+	if err != nil {
+		return end{}, err
+	}
+	if s.note, err = s.ghl.AddNote(ctx, s.hero.ID, ghltest.Note{Body: "Prefers to be called in the morning"}); err != nil {
+		return end{}, err
+	}
+	err = s.untilItems(ctx, func(tasks []rankrtest.Task, notes []rankrtest.Note) string {
+		if len(tasks) != 1 || tasks[0].ExternalID != s.task.ID || len(notes) != 1 || notes[0].ExternalID != s.note.ID {
+			return fmt.Sprintf("Rankr has %s and %s of hers", count(len(tasks), "task"), count(len(notes), "note"))
+		}
+		return ""
+	})
+	return end{"both are with her record in Rankr " + since(began) + " later", s.ofHerTasks()}, err
+}
+
+func (s *story) taskDone(ctx context.Context) (end, error) {
+	if _, err := s.ghl.CompleteTask(ctx, s.task.ID); err != nil {
+		return end{}, err
+	}
+	if err := s.ghl.DeleteNote(ctx, s.note.ID); err != nil {
+		return end{}, err
+	}
+	err := s.untilItems(ctx, func(tasks []rankrtest.Task, notes []rankrtest.Note) string {
+		if len(tasks) != 1 || !tasks[0].Done || len(notes) != 0 {
+			return "the task is open or the note is there"
+		}
+		return ""
+	})
+	return end{"so they are in Rankr; what people write there themselves is never touched", s.ofHerTasks()}, err
+}
+
+// untilItems waits until a look at the tasks and notes of the hero's record finds nothing wrong.
+func (s *story) untilItems(ctx context.Context, wrong func([]rankrtest.Task, []rankrtest.Note) string) error {
+	mirrors, err := s.rankr.Mirrors(ctx, s.hero.ID)
+	if err != nil {
+		return err
+	}
+	mirror, why := only(mirrors, s.hero.ID)
+	if why != "" {
+		return errors.New(why)
+	}
+	return eventually(ctx, func() (string, error) {
+		tasks, err := s.rankr.Tasks(ctx, mirror.ID)
+		if err != nil {
+			return "", err
+		}
+		notes, err := s.rankr.Notes(ctx, mirror.ID)
+		if err != nil {
+			return "", err
+		}
+		return wrong(tasks, notes), nil
+	})
 }
 
 func (s *story) renamedWhileDown(ctx context.Context) (end, error) {
@@ -461,6 +523,8 @@ func (s *story) allInStep(ctx context.Context) (end, error) {
 }
 
 func (s *story) ofHero() string { return names.Contact(s.fakes.Location, s.hero.ID) }
+
+func (s *story) ofHerTasks() string { return names.TasksAndNotes(s.fakes.Location, s.hero.ID) }
 
 // poll asks for a poll as a person would.
 func (s *story) poll(ctx context.Context) error {
