@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
+
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/store"
 )
 
 func TestMain(m *testing.M) {
@@ -25,8 +29,23 @@ func TestCommandLine(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exitcode": exitcode,
+			"park":     park,
 		},
 	})
+}
+
+// park records a problem in the store of the working directory: park CONTACT OBJECT CODE.
+func park(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: park contact object code")
+	}
+	records, err := store.Open(context.Background(), "sqlite:"+ts.MkAbs("rankrsync.db"))
+	ts.Check(err)
+	defer records.Close()
+	link := crm.Link{Ref: crm.Ref{Location: "L", Contact: args[0]}, Object: crm.Object(args[1])}
+	next := link
+	next.Problem = crm.Code(args[2])
+	ts.Check(records.Park(context.Background(), link, next, crm.ProblemRecord{Ref: link.Ref, Object: link.Object, Code: next.Problem}))
 }
 
 // exitcode runs a command line and checks its exit code: exitcode 2 starter …
