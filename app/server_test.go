@@ -224,9 +224,11 @@ func TestAWebhookWhoseBodyDripsIsNotTaken(t *testing.T) {
 // nobody takes no hints.
 type nobody struct{}
 
-func (nobody) Contacts(context.Context, string, ...names.Hint) error   { return errors.New("nobody") }
+func (nobody) Contacts(context.Context, string, ...names.Hint) error { return errors.New("nobody") }
+
 func (nobody) TasksAndNotes(context.Context, string, names.Hint) error { return errors.New("nobody") }
-func (nobody) Poll(context.Context, string) error                      { return errors.New("nobody") }
+
+func (nobody) Poll(context.Context, string) error { return errors.New("nobody") }
 
 func TestIdleConnectionsEnd(t *testing.T) {
 	conn, err := net.Dial("tcp", impatient(t, Healthy, func(s *http.Server) *time.Duration { return &s.IdleTimeout }))
