@@ -112,15 +112,10 @@ func (w *workerProgram) checks() {
 }
 
 func (w *workerProgram) run(ctx context.Context) error {
-	if wait(ctx, w.temporal, w.options, w.log) != nil {
-		return nil // told to stop before there was anything to do
-	}
 	failed := make(chan error, 1)
-	queues := w.queues(failed)
-	for _, queue := range queues {
-		if err := queue.Start(); err != nil {
-			return fmt.Errorf("start worker: %w", err)
-		}
+	queues := w.start(ctx, failed)
+	if queues == nil {
+		return nil // told to stop before there was anything to do
 	}
 	w.running.Store(true)
 	w.log.Info("worker runs", "address", w.options.HostPort, "namespace", w.options.Namespace, "locations", len(w.config.GHLLocations))
@@ -135,12 +130,36 @@ func (w *workerProgram) run(ctx context.Context) error {
 	}
 	w.ready.Leave()
 	w.log.Info("worker drains", "within", drain.String())
+	stop(queues)
+	return err
+}
+
+// start waits for Temporal and begins to serve the queues; a server that goes away in between is waited for again. Nil:
+// ctx ended first.
+func (w *workerProgram) start(ctx context.Context, failed chan<- error) []worker.Worker {
+	for wait(ctx, w.temporal, w.options, w.log) == nil {
+		queues := w.queues(failed)
+		started := 0
+		for ; started < len(queues); started++ {
+			if err := queues[started].Start(); err != nil {
+				w.log.Warn("the worker can't start yet; trying again", "system", "temporal", "error", err)
+				break
+			}
+		}
+		if started == len(queues) {
+			return queues
+		}
+		stop(queues[:started])
+	}
+	return nil
+}
+
+func stop(queues []worker.Worker) {
 	var stopping sync.WaitGroup
 	for _, queue := range queues {
 		stopping.Go(queue.Stop)
 	}
 	stopping.Wait()
-	return err
 }
 
 // prepare brings the server in line with the settings. Nothing waits for it: each part is an improvement, or is made

@@ -73,9 +73,9 @@ func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecor
 // ApproveDeletes lets the deletes that the brake parked in a location go ahead, and returns their contacts: each must
 // be nudged, for nothing else starts them.
 func (s *Store) ApproveDeletes(ctx context.Context, location string) ([]string, error) {
-	var contacts []string
+	approved := make(chan []string, 1) // the caller may leave before the change is done
 	err := s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		contacts = nil
+		var contacts []string
 		rows, err := tx.QueryContext(ctx, "UPDATE problems SET approved = TRUE WHERE location = ? AND code = ? RETURNING contact", location, crm.DeleteBrake)
 		if err != nil {
 			return err
@@ -88,9 +88,13 @@ func (s *Store) ApproveDeletes(ctx context.Context, location string) ([]string, 
 			}
 			contacts = append(contacts, contact)
 		}
+		approved <- contacts
 		return rows.Err()
 	})
-	return contacts, err
+	if err != nil {
+		return nil, err
+	}
+	return <-approved, nil
 }
 
 // The delete brake: more than this many deletes of a location in an hour wait for a person.

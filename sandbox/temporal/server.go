@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
@@ -201,12 +202,23 @@ func until(ctx context.Context, try func(context.Context) error) error {
 	}
 }
 
-// portOr checks that port is free, or finds one when it is zero.
+// portOr checks that port is free, or finds one when it is zero: below those that the kernel gives to outgoing
+// connections, so that nobody takes it by chance before it is used.
 func portOr(port int) (int, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", loopback, port))
-	if err != nil {
-		return 0, err
+	if port != 0 {
+		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", loopback, port))
+		if err != nil {
+			return 0, err
+		}
+		return port, l.Close()
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	var err error
+	for range 50 {
+		var l net.Listener
+		port = 20_000 + rand.IntN(12_000)
+		if l, err = net.Listen("tcp", fmt.Sprintf("%s:%d", loopback, port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
 }
