@@ -129,6 +129,9 @@ func (b *bench) addCPU(what string, n int, before map[string]time.Duration) {
 	}
 }
 
+// tick is the unit of the processor times that Linux tells.
+const tick = 10 * time.Millisecond
+
 // processTime is the processor time of a process; 0 where the system does not tell.
 func processTime(pid int) time.Duration {
 	const tick = 10 * time.Millisecond                                       // of all Linux systems that Go runs on
@@ -140,4 +143,33 @@ func processTime(pid int) time.Duration {
 	user, _ := strconv.Atoi(f[11])
 	system, _ := strconv.Atoi(f[12])
 	return time.Duration(user+system) * tick
+}
+
+// strangers is the share of the machine's processor time that programs which are not ours have taken since it was
+// called, in percent: figures that were measured beside them are too low. It must be asked before our programs stop.
+func (b *bench) strangers() func() float64 {
+	began, taken, ours := time.Now(), busy(), sum(b.cpu())
+	return func() float64 {
+		all := time.Since(began) * time.Duration(runtime.NumCPU())
+		return max(0, float64(busy()-taken-(sum(b.cpu())-ours))/float64(all)*100)
+	}
+}
+
+func sum(times map[string]time.Duration) (all time.Duration) {
+	for _, t := range times {
+		all += t
+	}
+	return all
+}
+
+// busy is the processor time that the machine has spent on anything.
+func busy() (all time.Duration) {
+	first, _, _ := strings.Cut(line("/proc/stat"), "\n")
+	const idle, waiting = 4, 5 // columns; the first has the name
+	for i, column := range strings.Fields(first) {
+		if ticks, err := strconv.Atoi(column); err == nil && i != idle && i != waiting {
+			all += time.Duration(ticks) * tick
+		}
+	}
+	return all
 }

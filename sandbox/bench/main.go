@@ -116,9 +116,11 @@ func run(ctx context.Context, f flags) (err error) {
 	for _, s := range chosen {
 		fmt.Fprintf(os.Stderr, "%s  %s\n", s.letter, s.title)
 		b.begin(s)
+		strangers := b.strangers()
 		if err := s.measure(b, ctx); err != nil {
 			failures = append(failures, fmt.Errorf("section %s: %w", s.letter, err))
 		}
+		b.add(figure{What: "of the machine, taken by other programs meanwhile", Value: strangers(), Unit: "%"})
 		b.rest()
 		if ctx.Err() != nil {
 			break
