@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -301,12 +302,13 @@ func TestALocationThatCanNotBeRealIsRefused(t *testing.T) {
 func TestAFullRunLandsItsPagesAndHandsItsBacklogOver(t *testing.T) {
 	r := newPagesRun(t)
 	r.after(0, func() { r.change(contacts(0, 500)...) })
-	r.does = func(page activities.PageRound) (activities.PageAnswer, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if len(r.pages) >= 4 {
+	started := 0
+	r.SetOnActivityStartedListener(func(*activity.Info, context.Context, converter.EncodedValues) { // on the workflow's own goroutine
+		if started++; started >= 4 {
 			r.SetCurrentHistoryLength(maxEvents + 1)
 		}
+	})
+	r.does = func(page activities.PageRound) (activities.PageAnswer, error) {
 		if page.Hints[0].Contact == contacts(0, 1)[0].Contact {
 			r.change(contacts(600, 1)...)
 			answer, err := updated(page)
