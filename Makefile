@@ -1,4 +1,5 @@
-# `make` alone prints what there is. Everything needs Go, make and bash; the tests need git and a C compiler, too.
+# `make` alone prints what there is. Everything needs Go, make and a POSIX shell; the tests need bash, git and a C
+# compiler, too.
 
 GO ?= go
 BIN := bin
@@ -27,8 +28,9 @@ run: build ## keep your GHL and Rankr in step; settings from the environment or 
 	@$(BIN)/run
 
 build: server ## build every program into ./bin
-	@$(GO) build -o $(BIN)/ ./worker ./starter
-	@cd sandbox && $(GO) build -o ../$(BIN)/ ./demo ./run && $(GO) build -o ../$(BIN)/rankrsync-fakes ./fakes
+	@.ci/progress "building worker and starter" $(GO) build -o $(BIN)/ ./worker ./starter
+	@.ci/progress "building the demo" $(GO) -C sandbox build -o ../$(BIN)/ ./demo ./run
+	@.ci/progress "building the fakes" $(GO) -C sandbox build -o ../$(BIN)/rankrsync-fakes ./fakes
 
 server: ## build the embedded Temporal server (minutes the first time, seconds after that)
 	@.ci/progress "building the Temporal server, once (3 to 6 minutes on two cores)" \
