@@ -33,6 +33,9 @@ func (b *bench) measureCeiling(ctx context.Context) error {
 	if _, err := rate(ctx, 10, warm, b.emptyRun(done, "warm", &latencies{})); err != nil {
 		return err
 	}
+	if err := b.settled(ctx); err != nil {
+		return err
+	}
 	for _, n := range callers {
 		before := b.cpu()
 		var times latencies
@@ -47,10 +50,10 @@ func (b *bench) measureCeiling(ctx context.Context) error {
 			figure{What: what + ", p50", Value: times.percentile(.50), Unit: "ms"},
 			figure{What: what + ", p99", Value: times.percentile(.99), Unit: "ms"},
 		)
-		b.addCPU("an empty activity, "+people(n), b.singles, before)
-		if err := pause(ctx, time.Second); err != nil {
+		if err := b.settled(ctx); err != nil {
 			return err
 		}
+		b.addCPU("an empty activity, "+people(n), b.singles, before)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
 // This file reads what the server has written down: which runs there were, and what they would cost at Temporal Cloud.
@@ -45,10 +47,25 @@ func (r executions) bytes() (n int64) {
 	return n
 }
 
-// drained waits until no workflow of the locations runs. Lists lag a little, so it looks more than once.
+// drained waits until no workflow of the locations runs.
 func (b *bench) drained(ctx context.Context, locations ...string) error {
+	return b.ended(ctx, of(locations))
+}
+
+// settled waits until no workflow runs at all and the quiet period is over, so that one measurement does not reach into
+// the next. The server lists an end only when it gets to it, after a storm seconds later: until then it is still busy.
+func (b *bench) settled(ctx context.Context) error {
+	if err := b.ended(ctx, `WorkflowType IN ("`+names.SyncContact+`", "`+names.SyncContacts+`", "`+emptyWorkflow+`")`); err != nil {
+		return err
+	}
+	return pause(ctx, 2500*time.Millisecond)
+}
+
+// ended waits until none of the selected workflows runs. What has just begun may not be listed yet, so it looks more
+// than once.
+func (b *bench) ended(ctx context.Context, which string) error {
 	const looks = 10
-	query := of(locations) + ` AND ExecutionStatus = "Running"`
+	query := which + ` AND ExecutionStatus = "Running"`
 	idle := 0
 	err := until(ctx, func() (bool, error) {
 		found, err := b.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: query})
@@ -62,7 +79,7 @@ func (b *bench) drained(ctx context.Context, locations ...string) error {
 		return idle >= looks, pause(ctx, 20*time.Millisecond)
 	})
 	if err != nil {
-		return fmt.Errorf("workflows of %s still run: %w", locations[0], err)
+		return fmt.Errorf("workflows still run (%s): %w", which, err)
 	}
 	return nil
 }

@@ -164,7 +164,3 @@ func (r *rig) told(ctx context.Context, contact string) (time.Duration, error) {
 	}
 	return at.Sub(began), nil
 }
-
-// quietly waits until no contact is under way any more and the quiet period is over, so that one measurement does not
-// reach into the next.
-func (r *rig) quietly(ctx context.Context) error { return pause(ctx, 2500*time.Millisecond) }

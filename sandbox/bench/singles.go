@@ -18,10 +18,10 @@ func (b *bench) measureSingles(ctx context.Context) error {
 		return err
 	}
 	b.add(figure{What: "first link (look-up and create), 50 callers", Value: perSecond, Unit: "/s"})
+	if err := b.settled(ctx); err != nil {
+		return err
+	}
 	for _, n := range callers {
-		if err := b.quietly(ctx); err != nil {
-			return err
-		}
 		before := b.cpu()
 		var times latencies
 		perSecond, err := rate(ctx, n, len(contacts), func(ctx context.Context, i int) error {
@@ -41,6 +41,9 @@ func (b *bench) measureSingles(ctx context.Context) error {
 		if raw := b.raw[n]; raw > 0 {
 			b.add(figure{What: "of the raw ceiling, " + people(n), Value: perSecond / raw, Target: atLeast(.8)})
 		}
+		if err := b.settled(ctx); err != nil {
+			return err
+		}
 		b.addCPU("a change, "+people(n), len(contacts), before)
 	}
 	return b.inStep(contacts)
@@ -52,7 +55,7 @@ func (b *bench) measureIdle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.quietly(ctx); err != nil {
+	if err := b.settled(ctx); err != nil {
 		return err
 	}
 	var times latencies

@@ -39,12 +39,12 @@ func (b *bench) measureStorm(ctx context.Context) error {
 	if err := b.stormOfChanges(ctx, location, contacts); err != nil {
 		return err
 	}
-	return b.stormBesideTrickle(ctx, location, contacts, others)
+	return b.stormBesideTrickle(ctx, contacts, others)
 }
 
 // stormOfChanges has every contact change once, and GHL tell of it twice.
 func (b *bench) stormOfChanges(ctx context.Context, location string, contacts []string) error {
-	if err := b.editAll(ctx, location, contacts); err != nil {
+	if err := b.editAll(ctx, contacts); err != nil {
 		return err
 	}
 	since, before := time.Now(), b.cpu()
@@ -66,8 +66,8 @@ func (b *bench) stormOfChanges(ctx context.Context, location string, contacts []
 }
 
 // stormBesideTrickle tells what the same storm does to others.
-func (b *bench) stormBesideTrickle(ctx context.Context, location string, contacts, others []string) error {
-	if err := b.editAll(ctx, location, contacts); err != nil {
+func (b *bench) stormBesideTrickle(ctx context.Context, contacts, others []string) error {
+	if err := b.editAll(ctx, contacts); err != nil {
 		return err
 	}
 	stop := b.trickle(ctx, others)
@@ -84,12 +84,9 @@ func (b *bench) stormBesideTrickle(ctx context.Context, location string, contact
 	return nil
 }
 
-// editAll changes every contact, once nothing of the location is under way.
-func (b *bench) editAll(ctx context.Context, location string, contacts []string) error {
-	if err := b.drained(ctx, location); err != nil {
-		return err
-	}
-	if err := b.quietly(ctx); err != nil {
+// editAll changes every contact, once nothing is under way.
+func (b *bench) editAll(ctx context.Context, contacts []string) error {
+	if err := b.settled(ctx); err != nil {
 		return err
 	}
 	for _, contact := range contacts {
