@@ -22,7 +22,8 @@ func describe(dir string) string {
 	if kilobytes, err := strconv.Atoi(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB")); err == nil {
 		add("%d GiB of memory", (kilobytes+1<<19)>>20)
 	}
-	add("%s", or("Linux "+line("/proc/sys/kernel/osrelease"), runtime.GOOS))
+	kernel, _, _ := strings.Cut(line("/proc/sys/kernel/osrelease"), "-") // the rest is the builder's
+	add("%s", strings.TrimSpace(runtime.GOOS+" "+kernel))
 	if name := filesystem(dir); name != "" {
 		add("%s", name)
 	}
@@ -37,7 +38,7 @@ func describe(dir string) string {
 }
 
 func or(text, otherwise string) string {
-	if strings.TrimSpace(text) == "" || text == "Linux " {
+	if text == "" {
 		return otherwise
 	}
 	return text
