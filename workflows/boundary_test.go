@@ -1,18 +1,18 @@
 package workflows
 
 import (
-	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+
+	"github.com/rankrsync/rankrsync/internal/deptest"
 )
 
 func TestDecisionsReachTheWorldOnlyThroughActivities(t *testing.T) {
 	allowed := map[string]bool{"crm": true, "activities": true, "workflows": true, "workflows/names": true}
-	for _, dependency := range dependencies(t, ".") {
-		if ours, found := strings.CutPrefix(dependency, "github.com/rankrsync/rankrsync/"); found {
+	for _, dependency := range deptest.Of(t, ".") {
+		if ours, found := strings.CutPrefix(dependency, deptest.Module); found {
 			assert.True(t, allowed[ours], dependency)
 		}
 		assert.NotContains(t, dependency, "resty")
@@ -22,15 +22,9 @@ func TestDecisionsReachTheWorldOnlyThroughActivities(t *testing.T) {
 
 func TestNamesAndTheNudgeNeedNothingOfOurs(t *testing.T) {
 	for _, folder := range []string{"./names", "./nudge"} {
-		for _, dependency := range dependencies(t, folder) {
-			ours, found := strings.CutPrefix(dependency, "github.com/rankrsync/rankrsync/")
+		for _, dependency := range deptest.Of(t, folder) {
+			ours, found := strings.CutPrefix(dependency, deptest.Module)
 			assert.False(t, found && ours != "workflows/names" && ours != "workflows/nudge", "%s: %s", folder, dependency)
 		}
 	}
-}
-
-func dependencies(t *testing.T, folder string) []string {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", folder).Output()
-	require.NoError(t, err)
-	return strings.Fields(string(out))
 }
