@@ -6,8 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,14 +49,8 @@ func (r *round) run(ctx context.Context, once func(context.Context) (crm.Result,
 }
 
 func (r *round) once(ctx context.Context) (crm.Result, error) {
-	was, err := r.Links.Link(ctx, r.ref, r.object)
-	if err != nil {
-		return crm.Result{}, storeError(err)
-	}
-	if was.Expired() {
-		return crm.Result{}, cmpMoved(storeError(r.Links.TakeOver(ctx, was)))
-	}
-	if result, done, err := r.early(ctx, was); done {
+	was, result, done, err := r.begin(ctx)
+	if done || err != nil {
 		return result, err
 	}
 	seen := sight{}
@@ -66,7 +60,7 @@ func (r *round) once(ctx context.Context) (crm.Result, error) {
 		}
 	}
 	if next := r.finished(was, seen, time.Time{}); r.hint.Confirm && next.Sure() && r.asWritten(was, seen) {
-		next.Problem, next.LastRead = was.Problem, was.LastRead // nothing was read in GHL
+		next.Problem = was.Problem // whether it is mended, only a read in GHL tells
 		return r.advance(ctx, was, next, crm.Result{Outcome: crm.Unchanged, RankrID: was.RankrID})
 	}
 	got, at, err := r.Source.Contact(ctx, r.ref)
@@ -83,12 +77,19 @@ func (r *round) once(ctx context.Context) (crm.Result, error) {
 	return r.align(ctx, was, seen, want, at)
 }
 
-// cmpMoved starts the round over after a step that must be followed by a fresh read of the row.
-func cmpMoved(err error) error {
-	if err == nil {
-		return crm.ErrMoved
+// begin reads the row, takes over a lease that ran out, and ends a round that needs no call.
+func (r *round) begin(ctx context.Context) (was crm.Link, result crm.Result, done bool, err error) {
+	if was, err = r.Links.Link(ctx, r.ref, r.object); err != nil {
+		return was, result, false, storeError(err)
 	}
-	return err
+	if was.Expired() {
+		if err := storeError(r.Links.TakeOver(ctx, was)); err != nil {
+			return was, result, false, err
+		}
+		return was, result, false, crm.ErrMoved // read it afresh
+	}
+	result, done, err = r.early(ctx, was)
+	return was, result, done, err
 }
 
 func waiting(wait time.Duration) crm.Result {
@@ -233,9 +234,8 @@ func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Co
 // later than what made it unsure: until then the request of a killed or frozen worker may still land.
 func (r *round) finished(was crm.Link, seen sight, at time.Time) crm.Link {
 	next := was
-	next.LastRead = at
-	if !at.IsZero() {
-		next.Covered = at
+	if !at.IsZero() { // else nothing was read in GHL
+		next.LastRead, next.Covered = at, at
 	}
 	next.Finished, next.Problem, next.MappingVersion = was.Now, "", crm.MappingVersion
 	if !was.Sure() && seen.looked && !was.Now.Before(was.UnsureSince.Add(r.Lease)) {
@@ -313,7 +313,12 @@ func (r *round) create(ctx context.Context, was, next crm.Link, want crm.Contact
 // idempotencyKey is derived, never random: a second attempt must be known as such. The generation tells a contact that
 // was deleted and made again from the old one, whose answer Rankr would repeat.
 func (r *round) idempotencyKey(generation int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s/%d", r.StoreID, r.ref.Location, r.ref.Contact, generation))
+	return r.derived(strconv.Itoa(generation))
+}
+
+// derived is an idempotency key of this contact's, made of the parts.
+func (r *round) derived(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{r.StoreID, r.ref.Location, r.ref.Contact}, parts...), "/")))
 	return hex.EncodeToString(sum[:16])
 }
 
@@ -430,7 +435,7 @@ func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause err
 	var problem *crm.ProblemRecord
 	if e.Retry() == crm.Never && !again {
 		done.Problem, done.Finished, done.DateUpdated, done.MappingVersion = e.Code, held.Now, next.DateUpdated, crm.MappingVersion
-		problem = r.problem(next.DateUpdated, e)
+		problem = r.problem(e)
 		if err := r.parkLocation(ctx, e.Code); err != nil {
 			return crm.Result{}, err
 		}
@@ -466,7 +471,7 @@ func (r *round) park(ctx context.Context, was crm.Link, updated time.Time, e *cr
 	if !updated.IsZero() {
 		next.DateUpdated = updated // the poll leaves it alone until it moves
 	}
-	if err := storeError(r.Links.Park(ctx, was, next, *r.problem(updated, e))); err != nil {
+	if err := storeError(r.Links.Park(ctx, was, next, *r.problem(e))); err != nil {
 		return crm.Result{}, err
 	}
 	return asResult(e), nil
@@ -482,7 +487,7 @@ func (r *round) parkLocation(ctx context.Context, code crm.Code) error {
 			return nil
 		}
 	case crm.GHLToken, crm.GHLTenant:
-		if _, _, err := r.Source.Location(ctx, location); !hasCode(err, crm.GHLToken, crm.GHLTenant, crm.GHLScope) {
+		if _, _, err := r.Source.Location(ctx, location); !hasCode(err, crm.GHLCredentials...) {
 			return nil
 		}
 	case crm.RankrToken:
@@ -502,8 +507,8 @@ func refused(ctx context.Context, rankr crm.Destination, location string) bool {
 	return hasCode(err, crm.RankrToken)
 }
 
-func (r *round) problem(updated time.Time, e *crm.Error) *crm.ProblemRecord {
-	return &crm.ProblemRecord{Ref: r.ref, Object: r.object, Code: e.Code, Operation: e.Operation, Fields: e.Fields, TraceID: e.TraceID, DateUpdated: updated}
+func (r *round) problem(e *crm.Error) *crm.ProblemRecord {
+	return &crm.ProblemRecord{Ref: r.ref, Object: r.object, Code: e.Code, Operation: e.Operation, Fields: e.Fields, TraceID: e.TraceID}
 }
 
 func asResult(e *crm.Error) crm.Result {

@@ -10,14 +10,14 @@ import (
 )
 
 func saveProblem(ctx context.Context, tx *sql.Tx, p crm.ProblemRecord, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO problems (location, contact, object, code, operation, fields, trace_id, first_seen, last_seen, attempts, date_updated)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
+	_, err := tx.ExecContext(ctx, `INSERT INTO problems (location, contact, object, code, operation, fields, trace_id, first_seen, last_seen, attempts)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
 		ON CONFLICT (location, contact, object) DO UPDATE SET operation = excluded.operation, fields = excluded.fields, trace_id = excluded.trace_id,
 			first_seen = CASE WHEN code = excluded.code THEN first_seen ELSE excluded.first_seen END,
 			attempts = CASE WHEN code = excluded.code THEN attempts + 1 ELSE 1 END,
 			approved = approved AND code = excluded.code,
-			code = excluded.code, last_seen = excluded.last_seen, date_updated = excluded.date_updated`,
-		p.Location, p.Contact, p.Object, p.Code, p.Operation, text(p.Fields, len(p.Fields) == 0), p.TraceID, millis(now), millis(now), millis(p.DateUpdated))
+			code = excluded.code, last_seen = excluded.last_seen`,
+		p.Location, p.Contact, p.Object, p.Code, p.Operation, text(p.Fields, len(p.Fields) == 0), p.TraceID, millis(now), millis(now))
 	return err
 }
 
@@ -31,7 +31,7 @@ type Filter struct {
 
 // Problems lists the open problems, the newest first.
 func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecord, error) {
-	query, args := `SELECT location, contact, object, code, operation, fields, trace_id, first_seen, last_seen, attempts, date_updated, approved FROM problems WHERE 1 = 1`, []any{}
+	query, args := `SELECT location, contact, object, code, operation, fields, trace_id, first_seen, last_seen, attempts, approved FROM problems WHERE 1 = 1`, []any{}
 	if filter.Location != "" {
 		query, args = query+" AND location = ?", append(args, filter.Location)
 	}
@@ -57,14 +57,14 @@ func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecor
 	for rows.Next() {
 		var p crm.ProblemRecord
 		var fields string
-		var first, last, updated int64
-		if err := rows.Scan(&p.Location, &p.Contact, &p.Object, &p.Code, &p.Operation, &fields, &p.TraceID, &first, &last, &p.Attempts, &updated, &p.Approved); err != nil {
+		var first, last int64
+		if err := rows.Scan(&p.Location, &p.Contact, &p.Object, &p.Code, &p.Operation, &fields, &p.TraceID, &first, &last, &p.Attempts, &p.Approved); err != nil {
 			return nil, err
 		}
 		if err := parse(fields, &p.Fields); err != nil {
 			return nil, err
 		}
-		p.FirstSeen, p.LastSeen, p.DateUpdated = fromMillis(first), fromMillis(last), fromMillis(updated)
+		p.FirstSeen, p.LastSeen = fromMillis(first), fromMillis(last)
 		problems = append(problems, p)
 	}
 	return problems, rows.Err()

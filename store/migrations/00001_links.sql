@@ -44,7 +44,6 @@ CREATE TABLE problems (
     first_seen   INTEGER NOT NULL,
     last_seen    INTEGER NOT NULL,
     attempts     INTEGER NOT NULL,
-    date_updated INTEGER NOT NULL,
     approved     BOOLEAN NOT NULL DEFAULT FALSE,
     PRIMARY KEY (location, contact, object)
 );
