@@ -224,8 +224,8 @@ func (p *page) one(ctx context.Context, hint names.Hint, alone bool) error {
 		return err
 	}
 	if err != nil {
-		if err := p.Nudge.Contact(ctx, p.location, hint); err != nil {
-			return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+		if err := nudgeError(p.Nudge.Contact(ctx, p.location, hint)); err != nil {
+			return err
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -264,7 +264,7 @@ func (p *page) ofItsOwn(err error, alone bool) bool {
 		return alone || p.worked
 	}
 	return !errors.Is(err, context.Canceled) && !hasCode(err, crm.GHLUnavailable, crm.GHLRateLimited, crm.RankrUnavailable,
-		crm.RankrRateLimited, crm.StoreUnavailable, crm.TemporalAway, crm.NoRoom, crm.UnknownLocation)
+		crm.RankrRateLimited, crm.StoreUnavailable, crm.TemporalAway, crm.UnknownLocation)
 }
 
 // places keeps each location's country for a while: it changes about never, and each read costs a call.

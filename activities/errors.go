@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 
@@ -49,15 +50,18 @@ func storeError(err error) error {
 	return &crm.Error{Code: crm.StoreUnavailable, Operation: "store"}
 }
 
+// nudgeError says that hints could not be handed over. Temporal's own text may hold anything.
+func nudgeError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+}
+
 func hasCode(err error, codes ...crm.Code) bool {
 	var e *crm.Error
 	if !errors.As(err, &e) {
 		return false
 	}
-	for _, code := range codes {
-		if e.Code == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, e.Code)
 }

@@ -79,8 +79,8 @@ func (p *Polls) FindChanges(ctx context.Context, in Tick) (TickAnswer, error) {
 	}
 	t := tick{Polls: p, location: in.Location, until: time.Now().Add(tickBudget)}
 	err := unpanic(ctx, in.Location, "", func() error { return t.run(ctx, in) })
-	if e := safe(err); err != nil && isParking(e.Code) {
-		return t.parked(ctx, e.Code)
+	if hasCode(err, crm.GHLCredentials...) { // for these the whole location waits
+		return t.parked(ctx, safe(err).Code)
 	}
 	if errors.Is(err, crm.ErrMoved) { // another tick of this location overtook us: it has done the work
 		err = nil
@@ -190,13 +190,11 @@ func (t *tick) page(ctx context.Context, page crm.Page, first time.Time) error {
 	if err != nil || len(page.Documents) == 0 {
 		return err
 	}
-	for len(hints) > 0 {
-		batch := hints[:min(len(hints), names.MaxHints)]
-		if err := t.Nudge.Contacts(ctx, t.location, batch...); err != nil {
-			return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+	for batch := range slices.Chunk(hints, names.MaxHints) {
+		if err := nudgeError(t.Nudge.Contacts(ctx, t.location, batch...)); err != nil {
+			return err
 		}
 		t.answer.Nudged += len(batch)
-		hints = hints[len(batch):]
 	}
 	if !slices.IsSortedFunc(page.Documents, func(a, b crm.Document) int { return a.Updated.Compare(b.Updated) }) {
 		return nil // what is still to come may be older: only the end of the walk tells
@@ -241,15 +239,6 @@ func (t *tick) progress(ctx context.Context, watermark time.Time) error {
 	return nil
 }
 
-// isParking tells the failures for which a whole location waits.
-func isParking(code crm.Code) bool {
-	switch code {
-	case crm.GHLToken, crm.GHLScope, crm.GHLTenant:
-		return true
-	}
-	return false
-}
-
 func (t *tick) parked(ctx context.Context, code crm.Code) (TickAnswer, error) {
 	t.answer.Parked = code
 	return t.answer, leave(storeError(t.Ticks.ParkLocation(ctx, t.location, code)))
@@ -287,7 +276,7 @@ func (t *tick) resumeRankr(ctx context.Context) error {
 
 // release hands over what was parked with its location, once that is not parked any more.
 func (t *tick) release(ctx context.Context) error {
-	codes := []crm.Code{crm.GHLToken, crm.GHLScope, crm.GHLTenant, crm.UnknownLocation}
+	codes := append(slices.Clone(crm.GHLCredentials), crm.UnknownLocation)
 	if t.answer.Parked == "" {
 		codes = append(codes, crm.RankrToken)
 	}
@@ -300,8 +289,8 @@ func (t *tick) release(ctx context.Context) error {
 		for i, contact := range batch {
 			hints[i] = names.Hint{Contact: contact, Received: time.Now()}
 		}
-		if err := t.Nudge.Contacts(ctx, t.location, hints...); err != nil {
-			return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+		if err := nudgeError(t.Nudge.Contacts(ctx, t.location, hints...)); err != nil {
+			return err
 		}
 	}
 	return t.releaseTasksAndNotes(ctx, codes)
@@ -341,8 +330,8 @@ func (t *tick) nudgeTasksAndNotes(ctx context.Context, contacts []string) error 
 	group.SetLimit(pollWidth)
 	for _, contact := range contacts {
 		group.Go(func() error {
-			if err := t.Nudge.TasksAndNotes(nudging, t.location, names.Hint{Contact: contact, Received: time.Now()}); err != nil {
-				return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+			if err := nudgeError(t.Nudge.TasksAndNotes(nudging, t.location, names.Hint{Contact: contact, Received: time.Now()})); err != nil {
+				return err
 			}
 			activity.RecordHeartbeat(ctx, t.answer)
 			return nil

@@ -3,11 +3,10 @@ package activities
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,14 +55,8 @@ const (
 )
 
 func (a *alignment) once(ctx context.Context) (crm.Result, error) {
-	was, err := a.Links.Link(ctx, a.ref, a.object)
-	if err != nil {
-		return crm.Result{}, storeError(err)
-	}
-	if was.Expired() {
-		return crm.Result{}, cmpMoved(storeError(a.Links.TakeOver(ctx, was)))
-	}
-	if result, done, err := a.early(ctx, was); done {
+	was, result, done, err := a.begin(ctx)
+	if done || err != nil {
 		return result, err
 	}
 	contact, err := a.Links.Link(ctx, a.ref, crm.ContactItself)
@@ -80,10 +73,7 @@ func (a *alignment) once(ctx context.Context) (crm.Result, error) {
 	}
 	want, at, err := a.wanted(ctx)
 	if hasCode(err, crm.GHLNotFound) { // the contact was deleted and nobody told us
-		if err := a.Nudge.Contact(ctx, a.ref.Location, names.Hint{Contact: a.ref.Contact}); err != nil {
-			return crm.Result{}, &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
-		}
-		return crm.Result{Outcome: crm.Gone}, nil
+		return crm.Result{Outcome: crm.Gone}, a.askContact(ctx)
 	}
 	if err != nil {
 		return a.failed(ctx, was, time.Time{}, err)
@@ -105,10 +95,12 @@ func (a *alignment) unlinked(ctx context.Context, was, contact crm.Link) (crm.Re
 		result, err := a.park(ctx, was, time.Time{}, &crm.Error{Code: crm.NotLinked, Operation: "link"})
 		return result, true, err
 	}
-	if err := a.Nudge.Contact(ctx, a.ref.Location, names.Hint{Contact: a.ref.Contact}); err != nil {
-		return crm.Result{}, true, &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
-	}
-	return waiting(linkPatience), true, nil
+	return waiting(linkPatience), true, a.askContact(ctx)
+}
+
+// askContact asks for a round of the contact itself.
+func (a *alignment) askContact(ctx context.Context) error {
+	return nudgeError(a.Nudge.Contact(ctx, a.ref.Location, names.Hint{Contact: a.ref.Contact}))
 }
 
 // base is what Rankr has of ours: as the link remembers it while that can be believed, else as Rankr itself says.
@@ -156,8 +148,8 @@ func (a *alignment) lostRecord(ctx context.Context, err error) error {
 	if err := a.Links.Unsure(ctx, contact); err != nil {
 		return storeError(err)
 	}
-	if err := a.Nudge.Contact(ctx, a.ref.Location, names.Hint{Contact: a.ref.Contact}); err != nil {
-		return &crm.Error{Code: crm.TemporalAway, Operation: "nudge"}
+	if err := a.askContact(ctx); err != nil {
+		return err
 	}
 	return &crm.Error{Code: crm.Busy, Operation: "contact", Wait: linkPatience}
 }
@@ -300,7 +292,7 @@ func (a *alignment) bring(base crm.Link, it item) (step, bool) {
 // create makes a task or note. Its idempotency key is derived, so that a second attempt is known as such; a record
 // that is there already under the same GHL id is taken as ours and compared in the next round.
 func (a *alignment) create(ctx context.Context, it item, done *crm.Link) error {
-	key := a.key(it.name, done.Generation)
+	key := a.derived(a.record, it.name, strconv.Itoa(done.Generation))
 	var id string
 	var err error
 	if it.task != nil {
@@ -321,11 +313,6 @@ func (a *alignment) create(ctx context.Context, it item, done *crm.Link) error {
 	}
 	done.Fields[it.name], done.Records[it.name] = it.print, id
 	return nil
-}
-
-func (a *alignment) key(name string, generation int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s/%s/%s/%d", a.StoreID, a.ref.Location, a.ref.Contact, a.record, name, generation))
-	return hex.EncodeToString(sum[:16])
 }
 
 // change writes what differs: the content, whether a task is done, or both.

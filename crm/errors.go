@@ -36,8 +36,10 @@ const (
 	Busy             Code = "RS-BUSY"              // another round holds this contact
 	Internal         Code = "RS-INTERNAL"          // a bug of ours
 	TemporalAway     Code = "RS-TEMPORAL"          // the Temporal server can't be reached or refuses
-	NoRoom           Code = "RS-NO-ROOM"           // the hand-over to Temporal is full
 )
+
+// GHLCredentials are the failures of a token: they meet every contact of its location alike.
+var GHLCredentials = []Code{GHLToken, GHLScope, GHLTenant}
 
 // Retry says what may still come of a failure.
 type Retry int
@@ -128,5 +130,4 @@ var Catalogue = map[Code]Entry{
 	Busy:             {"another round is working on this contact", "nobody", "nothing: it comes again by itself", Later},
 	Internal:         {"an internal error", "you", "report it with this code and the workflow's link", Again},
 	TemporalAway:     {"the Temporal server can't be reached", "you", "check TEMPORAL_ADDRESS and that the server runs", Again},
-	NoRoom:           {"too many changes are being handed over", "nobody", "nothing: the sender tries again", Later},
 }

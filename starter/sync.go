@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,8 +131,7 @@ func verdict(result crm.Result) error {
 	if result.Outcome != crm.Problem {
 		return nil
 	}
-	switch result.Code {
-	case crm.GHLToken, crm.GHLScope, crm.GHLTenant, crm.RankrToken:
+	if result.Code == crm.RankrToken || slices.Contains(crm.GHLCredentials, result.Code) {
 		return &exit{unauthorised, ""}
 	}
 	return &exit{no, ""}
