@@ -89,6 +89,13 @@ type Nudger interface {
 	Contacts(ctx context.Context, location string, hints ...names.Hint) error
 	// TasksAndNotes goes to the contact's AlignTasksAndNotes.
 	TasksAndNotes(ctx context.Context, location string, hint names.Hint) error
+	// Segments goes to the contact's SegmentContact.
+	Segments(ctx context.Context, location string, hint names.Hint) error
+	// Business goes to the SyncBusiness of the business whose id is the hint's contact.
+	Business(ctx context.Context, location string, hint names.Hint) error
+	// DueDate has the task looked at once it is due, and not at the time asked for before; NoDueDate takes it back.
+	DueDate(ctx context.Context, location, contact, task string, due time.Time) error
+	NoDueDate(ctx context.Context, location, contact, task string) error
 }
 
 // BringIntoStep makes Rankr's record of one contact equal to GHL's. A contact that can't succeed until somebody acts is

@@ -157,10 +157,12 @@ func (w *world) calls() (ghlCalls, rankrCalls []string) {
 
 // nudges notes what was handed over to Temporal.
 type nudges struct {
-	mu    sync.Mutex
-	hints []names.Hint
-	tasks []names.Hint // those about tasks and notes
-	fail  error
+	mu                   sync.Mutex
+	hints                []names.Hint
+	tasks                []names.Hint // those about tasks and notes
+	segments, businesses []names.Hint
+	due                  map[string]time.Time // by contact and task: what waits
+	fail                 error
 }
 
 func (n *nudges) Contact(ctx context.Context, location string, hint names.Hint) error {
@@ -181,6 +183,45 @@ func (n *nudges) TasksAndNotes(_ context.Context, _ string, hint names.Hint) err
 	defer n.mu.Unlock()
 	if n.fail == nil {
 		n.tasks = append(n.tasks, hint)
+	}
+	return n.fail
+}
+
+func (n *nudges) Segments(_ context.Context, _ string, hint names.Hint) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail == nil {
+		n.segments = append(n.segments, hint)
+	}
+	return n.fail
+}
+
+func (n *nudges) Business(_ context.Context, _ string, hint names.Hint) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail == nil {
+		n.businesses = append(n.businesses, hint)
+	}
+	return n.fail
+}
+
+func (n *nudges) DueDate(_ context.Context, _, contact, task string, due time.Time) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail == nil {
+		if n.due == nil {
+			n.due = map[string]time.Time{}
+		}
+		n.due[contact+"/"+task] = due
+	}
+	return n.fail
+}
+
+func (n *nudges) NoDueDate(_ context.Context, _, contact, task string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail == nil {
+		delete(n.due, contact+"/"+task)
 	}
 	return n.fail
 }

@@ -15,6 +15,9 @@ type Contact struct {
 	ExternalID string // Rankr only: the GHL contact id, empty when the record is nobody's mirror
 	Fields     Fields
 	Tags       []string  // folded by [FoldTags]
+	Business   string    // the id, in that system, of the business it is attached to; empty: none
+	Segments   []string  // Rankr only: the ids of the segments it is in, sorted
+	Added      time.Time // dateAdded as the system tells it; zero when it does not
 	Updated    time.Time // dateUpdated as the system tells it; zero when it does not
 	ETag       string    // Rankr only, optional
 }

@@ -30,7 +30,8 @@ const (
 	RankrUnavailable Code = "RS-RANKR-UNAVAILABLE" // 5xx, time-out, reset, an answer that is not Rankr's
 	Ambiguous        Code = "RS-MATCH-AMBIGUOUS"   // two records in Rankr could be this contact; Error.Fields holds both ids
 	MatchTaken       Code = "RS-MATCH-TAKEN"       // the one record that matches is linked to another contact
-	NotLinked        Code = "RS-NOT-LINKED"        // tasks and notes of a contact that has a problem of its own
+	NotLinked        Code = "RS-NOT-LINKED"        // waits for a contact or a business that has a problem of its own
+	RuleFailed       Code = "RS-RULE"              // a rule of sync.yaml can't be worked out; Error.Fields names it
 	DeleteBrake      Code = "RS-DELETE-BRAKE"      // too many deletes in an hour: waits for a person
 	StoreUnavailable Code = "RS-STORE-UNAVAILABLE" // our own database can't be reached
 	Busy             Code = "RS-BUSY"              // another round holds this contact
@@ -108,7 +109,7 @@ var Catalogue = map[Code]Entry{
 	InvalidInput:     {"the input can't be used", "you", "correct the named fields", Never},
 	UnknownLocation:  {"this location is not connected", "you", "connect the location, or check the id", Never},
 	GHLNotFound:      {"GHL has no such record", "nobody", "nothing: it was deleted in GHL, or the id is wrong", Never},
-	GHLScope:         {"the GHL token lacks a scope", "you", "add the scope contacts.readonly, locations.readonly or locations/customFields.readonly to the token", Never},
+	GHLScope:         {"the GHL token lacks a scope", "you", "add the missing scope to the token; the README lists what each part needs", Never},
 	GHLToken:         {"GHL refuses the token", "you", "make a new private integration token and set GHL_TOKEN", Never},
 	GHLTenant:        {"the GHL token has no access to this location", "you", "use the token of this location", Never},
 	GHLInvalid:       {"GHL refuses the request", "you", "see the named fields; report the traceId to GHL if they look right", Never},
@@ -124,7 +125,8 @@ var Catalogue = map[Code]Entry{
 	RankrUnavailable: {"Rankr can't be reached", "Rankr", "nothing: it is tried again", Again},
 	Ambiguous:        {"more than one record in Rankr could be this contact", "you", "merge the two records in Rankr, or set externalId on the right one", Never},
 	MatchTaken:       {"the matching record in Rankr belongs to another contact", "your client", "merge the two contacts in GHL, or give them different email and phone", Never},
-	NotLinked:        {"the contact itself is not in step yet", "you", "solve the contact's own problem first: starter problems shows it", Never},
+	NotLinked:        {"what this belongs to is not in step yet", "you", "solve the problem of the contact or business first: starter problems shows it", Never},
+	RuleFailed:       {"a rule of sync.yaml can't be worked out for this contact", "you", "correct the named rule, for example for contacts without the field it uses", Never},
 	DeleteBrake:      {"more deletes than usual in an hour", "you", "check that they are meant, then run: starter approve-deletes --location L", Never},
 	StoreUnavailable: {"the store can't be reached", "you", "check STORE_URL, disk space and permissions", Again},
 	Busy:             {"another round is working on this contact", "nobody", "nothing: it comes again by itself", Later},

@@ -6,13 +6,15 @@ import (
 	"time"
 )
 
-// Object is what of a contact is kept in step by one writer at a time.
+// Object is what is kept in step by one writer at a time: something of a contact, or a business.
 type Object string
 
 // The objects. Their names are the first words of workflow IDs, and labels of metrics.
 const (
 	ContactItself Object = "contact"
 	TasksAndNotes Object = "tasks-notes"
+	Segments      Object = "segments" // a contact's segments, its business, and what rules do when a tag is added
+	ABusiness     Object = "business" // its Ref's Contact is the id of a GHL business
 )
 
 // Link is what is remembered of one GHL contact ever seen: its row in the store. A deleted contact's
@@ -42,6 +44,13 @@ type Link struct {
 	DateUpdated    time.Time    // GHL's dateUpdated at the last round, one with a problem included: what the poll compares with
 	MappingVersion string
 	Records        map[string]string // of tasks and notes: Rankr's id by the same name as in Fields
+
+	// Decision is, of a contact, what its last finished round decided beside the contact itself; of its segments, what
+	// has been brought about.
+	Decision Decision
+	// Segmented and SegmentedRecord are, of a contact, the Decision and RankrID of its segments' link; read only.
+	Segmented       Decision
+	SegmentedRecord string
 
 	Problem Code // of the contact's open problem; empty: none. A finished round without one closes it.
 	Parked  Code // why nothing of the whole location can run now; read only

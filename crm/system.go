@@ -19,6 +19,15 @@ type Source interface {
 	ChangedSince(ctx context.Context, location string, since time.Time) iter.Seq2[Page, error]
 }
 
+// SourceWriter is what rules do in the system that is read when a tag is added. It has no idempotency keys: whoever
+// makes a task looks for it first.
+type SourceWriter interface {
+	// AddTags and RemoveTags return the contact's tags after it.
+	AddTags(ctx context.Context, ref Ref, tags []string) ([]string, error)
+	RemoveTags(ctx context.Context, ref Ref, tags []string) ([]string, error)
+	CreateTask(ctx context.Context, ref Ref, task Task) (Task, error)
+}
+
 // Page is one page of a search. Its contacts hold only what a search document tells; see Contact.Updated.
 type Page struct {
 	Documents []Document
@@ -61,7 +70,10 @@ type Patch struct {
 	Set        Fields
 	Clear      []string
 	ExternalID *string // nil: leave it; empty: clear it
+	Business   *string // the id of a business in that system; nil: leave it; empty: detach
 }
 
 // Empty tells whether there is nothing to write.
-func (p Patch) Empty() bool { return len(p.Set) == 0 && len(p.Clear) == 0 && p.ExternalID == nil }
+func (p Patch) Empty() bool {
+	return len(p.Set) == 0 && len(p.Clear) == 0 && p.ExternalID == nil && p.Business == nil
+}

@@ -28,6 +28,22 @@ type Note struct {
 	Created    time.Time // zero: unknown
 }
 
+// PolledTask is what is remembered of a task that a poll saw.
+type PolledTask struct {
+	Contact string
+	Open    bool // as far as the last whole walk tells
+}
+
+// TaskEvent is what may happen to a task, and what a rule may wait for.
+type TaskEvent string
+
+// The events of a task.
+const (
+	TaskCreated   TaskEvent = "created"
+	TaskCompleted TaskEvent = "completed"
+	TaskOverdue   TaskEvent = "overdue" // its due date passed while it was open
+)
+
 // MapTask brings a task into the form of the contract: texts trimmed, the due date in UTC with whole milliseconds.
 // Both sides go through it before they are compared.
 func MapTask(t Task) Task {
@@ -53,13 +69,15 @@ func tidy(text string) string { return strings.TrimSpace(strings.ToValidUTF8(tex
 type TaskSource interface {
 	Tasks(ctx context.Context, ref Ref) ([]Task, time.Time, error)
 	Notes(ctx context.Context, ref Ref) ([]Note, time.Time, error)
-	// SearchTasks walks all tasks of a location, page by page. The walk ends after the first error.
-	SearchTasks(ctx context.Context, location string) iter.Seq2[TaskPage, error]
+	// OpenTasks walks the tasks of a location that are not done, page by page, without the first skip of them. The walk
+	// ends after the first error.
+	OpenTasks(ctx context.Context, location string, skip int) iter.Seq2[TaskPage, error]
 }
 
 // TaskPage is one page of a location's tasks.
 type TaskPage struct {
-	Tasks []Task
+	Tasks []Task    // those of a contact
+	Rows  int       // how many tasks the page held, of a contact or not
 	At    time.Time // the system's Date of this page
 }
 

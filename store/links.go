@@ -12,14 +12,15 @@ import (
 )
 
 const linkColumns = `l.location, l.contact, l.object, l.version, l.last_read, l.covered, l.finished, l.holder, l.held_until, l.unsure_since,
-	l.intent, l.generation, l.rankr_id, l.created_by_us, l.deleted, l.fields, l.tags, l.date_updated, l.mapping_version, l.records`
+	l.intent, l.generation, l.rankr_id, l.created_by_us, l.deleted, l.fields, l.tags, l.date_updated, l.mapping_version, l.records, l.decision`
 
-// selectLink reads a link with its open problem and with what parks its location, in one query: every round starts
-// with it.
+// selectLink reads a link with its open problem, with what parks its location, and of a contact with what has been
+// brought about of its decision, in one query: every round starts with it.
 const selectLink = `SELECT coalesce(p.code, ''),
-	coalesce((SELECT code FROM parked WHERE location IN (w.location, '*') LIMIT 1), ''), ` + linkColumns + `
+	coalesce((SELECT code FROM parked WHERE location IN (w.location, '*') LIMIT 1), ''), coalesce(s.decision, ''), coalesce(s.rankr_id, ''), ` + linkColumns + `
 	FROM (SELECT ? AS location, ? AS contact, ? AS object) w
 	LEFT JOIN links l ON l.location = w.location AND l.contact = w.contact AND l.object = w.object
+	LEFT JOIN links s ON w.object = 'contact' AND s.location = w.location AND s.contact = w.contact AND s.object = 'segments'
 	LEFT JOIN problems p ON p.location = w.location AND p.contact = w.contact AND p.object = w.object`
 
 // Link reads the row of a contact, or of its tasks and notes, with Now set to the store's clock. One never seen has
@@ -41,7 +42,7 @@ func (s *Store) Links(ctx context.Context, location string, object crm.Object, c
 	for _, contact := range contacts {
 		args = append(args, contact)
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT coalesce(p.code, ''), '', `+linkColumns+`
+	rows, err := s.read.QueryContext(ctx, `SELECT coalesce(p.code, ''), '', '', '', `+linkColumns+`
 		FROM links l LEFT JOIN problems p ON p.location = l.location AND p.contact = l.contact AND p.object = l.object
 		WHERE l.location = ? AND l.object = ? AND l.contact IN (?`+strings.Repeat(", ?", len(contacts)-1)+`)`, args...)
 	if err != nil {
@@ -62,14 +63,15 @@ func (s *Store) Links(ctx context.Context, location string, object crm.Object, c
 
 func scanLink(row interface{ Scan(...any) error }) (crm.Link, error) {
 	var (
-		l                                                                                  crm.Link
-		location, contact, object, holder, intent, rankrID, fields, tags, mapping, records sql.NullString
-		version, lastRead, covered, finished, heldUntil, unsure, updated                   sql.NullInt64
-		generation                                                                         sql.NullInt64
-		createdByUs, deleted                                                               sql.NullBool
+		l                                                                                            crm.Link
+		location, contact, object, holder, intent, rankrID, fields, tags, mapping, records, decision sql.NullString
+		segmented                                                                                    string
+		version, lastRead, covered, finished, heldUntil, unsure, updated                             sql.NullInt64
+		generation                                                                                   sql.NullInt64
+		createdByUs, deleted                                                                         sql.NullBool
 	)
-	err := row.Scan(&l.Problem, &l.Parked, &location, &contact, &object, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
-		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping, &records)
+	err := row.Scan(&l.Problem, &l.Parked, &segmented, &l.SegmentedRecord, &location, &contact, &object, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
+		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping, &records, &decision)
 	if err != nil || !version.Valid {
 		return l, err
 	}
@@ -80,7 +82,8 @@ func scanLink(row interface{ Scan(...any) error }) (crm.Link, error) {
 	l.Holder, l.HeldUntil, l.UnsureSince = holder.String, fromMillis(heldUntil.Int64), fromMillis(unsure.Int64)
 	l.RankrID, l.CreatedByUs, l.Deleted = rankrID.String, createdByUs.Bool, deleted.Bool
 	l.DateUpdated, l.MappingVersion = fromMillis(updated.Int64), mapping.String
-	return l, errors.Join(parse(intent.String, &l.Intent), parse(fields.String, &l.Fields), parse(tags.String, &l.Tags), parse(records.String, &l.Records))
+	return l, errors.Join(parse(intent.String, &l.Intent), parse(fields.String, &l.Fields), parse(tags.String, &l.Tags), parse(records.String, &l.Records),
+		parse(decision.String, &l.Decision), parse(segmented, &l.Segmented))
 }
 
 func parse(text string, into any) error {
@@ -231,19 +234,19 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, was, next crm.Link, con
 		millis(next.LastRead), millis(next.Covered), millis(next.Finished), next.Holder, millis(next.HeldUntil),
 		millis(next.UnsureSince), intentText(next.Intent), next.Generation, next.RankrID, next.CreatedByUs, next.Deleted,
 		text(next.Fields, len(next.Fields) == 0), text(next.Tags, len(next.Tags) == 0), millis(next.DateUpdated), next.MappingVersion,
-		text(next.Records, len(next.Records) == 0),
+		text(next.Records, len(next.Records) == 0), text(next.Decision, next.Decision.Zero()),
 	}
 	var result sql.Result
 	var err error
 	if was.Version == 0 {
 		result, err = tx.ExecContext(ctx, `INSERT INTO links (last_read, covered, finished, holder, held_until, unsure_since, intent,
-			generation, rankr_id, created_by_us, deleted, fields, tags, date_updated, mapping_version, records, version, location, contact, object)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (location, contact, object) DO NOTHING`,
+			generation, rankr_id, created_by_us, deleted, fields, tags, date_updated, mapping_version, records, decision, version, location, contact, object)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (location, contact, object) DO NOTHING`,
 			append(values, was.Location, was.Contact, was.Object)...)
 	} else {
 		result, err = tx.ExecContext(ctx, `UPDATE links SET last_read = ?, covered = ?, finished = ?, holder = ?, held_until = ?,
 			unsure_since = ?, intent = ?, generation = ?, rankr_id = ?, created_by_us = ?, deleted = ?, fields = ?, tags = ?,
-			date_updated = ?, mapping_version = ?, records = ?, version = version + 1
+			date_updated = ?, mapping_version = ?, records = ?, decision = ?, version = version + 1
 			WHERE location = ? AND contact = ? AND object = ? AND `+condition, append(append(values, was.Location, was.Contact, was.Object), args...)...)
 	}
 	if isUnique(err) {

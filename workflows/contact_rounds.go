@@ -191,7 +191,7 @@ func (s *contactRounds) take() names.Hint {
 		hint = *s.pending
 	}
 	if s.asked() {
-		hint = names.Hint{Received: hint.Received}
+		hint = names.Hint{Received: hint.Received, Events: hint.Events}
 	}
 	s.pending = nil
 	return hint

@@ -270,7 +270,7 @@ func TestAPageThatCanNeverSucceedFailsTheRunAfterTheOthersLanded(t *testing.T) {
 	r := newPagesRun(t)
 	r.after(0, func() { r.change(contacts(0, 100)...) })
 	r.does = func(page activities.PageRound) (activities.PageAnswer, error) {
-		if page.Hints[0] == contacts(0, 1)[0] {
+		if page.Hints[0].Contact == contacts(0, 1)[0].Contact {
 			return activities.PageAnswer{}, temporal.NewNonRetryableApplicationError(
 				"this location is not connected", string(crm.UnknownLocation), nil)
 		}

@@ -67,28 +67,39 @@ const (
 )
 
 type taskSearchBody struct {
-	Limit int `json:"limit"`
-	Skip  int `json:"skip"`
+	Limit     int   `json:"limit"`
+	Skip      int   `json:"skip"`
+	Completed *bool `json:"completed,omitzero"`
 }
 
 // SearchTasks walks all tasks of a location in bulk calls; there is no filter by date. Tasks that are added or
 // deleted meanwhile may be seen twice or missed: only the next walk makes up for that. Tasks without a contact are
 // left out. After 2,000 pages, or when pages repeat, the walk ends with an error.
 func (c *Client) SearchTasks(ctx context.Context, location string) iter.Seq2[crm.TaskPage, error] {
+	return c.walkTasks(ctx, location, 0, nil)
+}
+
+// OpenTasks walks the tasks of a location that are not done; see SearchTasks. The first skip of them are left out.
+func (c *Client) OpenTasks(ctx context.Context, location string, skip int) iter.Seq2[crm.TaskPage, error] {
+	done := false
+	return c.walkTasks(ctx, location, skip, &done)
+}
+
+func (c *Client) walkTasks(ctx context.Context, location string, skip int, completed *bool) iter.Seq2[crm.TaskPage, error] {
 	return func(yield func(crm.TaskPage, error) bool) {
 		if err := validIDs(named{"location", location}); err != nil {
 			yield(crm.TaskPage{}, err)
 			return
 		}
 		call := c.call(searchTasks, location, location)
-		skip, fullest, first := 0, defaultTaskLimit, ""
+		fullest, first := defaultTaskLimit, ""
 		for range maxTaskPages {
-			call.Body = taskSearchBody{taskLimit, skip}
+			call.Body = taskSearchBody{taskLimit, skip, completed}
 			found, meta, err := c.searchTasks(rest.WithBulk(ctx), call, location)
 			if err == nil && len(found) > 0 && string(found[0].ID) == first {
 				err = c.rest.Foreign(call, meta) // skip does nothing: what comes after this page can't be reached
 			}
-			if !yield(crm.TaskPage{Tasks: withContact(found), At: meta.Date}, err) || err != nil {
+			if !yield(crm.TaskPage{Tasks: withContact(found), Rows: len(found), At: meta.Date}, err) || err != nil {
 				return
 			}
 			if len(found) < fullest {

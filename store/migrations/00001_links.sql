@@ -5,8 +5,9 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 );
 
--- One row for every GHL contact ever seen, and one more for its tasks and notes (object "tasks-notes"): each has one
--- writer at a time. docs/architecture.md has the transitions.
+-- One row for every GHL contact ever seen, and one more each for its tasks and notes (object "tasks-notes") and its segments
+-- ("segments"); one for every business ("business"), under contact its id. Each has one writer at a time.
+-- docs/architecture.md has the transitions.
 CREATE TABLE links (
     location        TEXT    NOT NULL,
     contact         TEXT    NOT NULL,
@@ -28,10 +29,21 @@ CREATE TABLE links (
     date_updated    INTEGER NOT NULL DEFAULT 0,
     mapping_version TEXT    NOT NULL DEFAULT '',
     records         TEXT    NOT NULL DEFAULT '',
+    decision        TEXT    NOT NULL DEFAULT '',
     PRIMARY KEY (location, contact, object)
 );
 -- Two contacts of one location can't be linked to one record: the loser of two becomes a problem.
 CREATE UNIQUE INDEX links_rankr_id ON links (location, object, rankr_id) WHERE rankr_id <> '';
+
+-- Every task that polls ever saw open, for GHL tells neither when a task was made nor that it was edited or, sometimes, whose
+-- it is. The row with an empty task says that all tasks of the location were seen once.
+CREATE TABLE polled_tasks (
+    location TEXT NOT NULL,
+    task     TEXT NOT NULL,
+    contact  TEXT NOT NULL,
+    open     BOOLEAN NOT NULL,
+    PRIMARY KEY (location, task)
+);
 
 CREATE TABLE problems (
     location     TEXT    NOT NULL,
@@ -76,6 +88,7 @@ CREATE TABLE ticks (
 );
 
 -- +goose Down
+DROP TABLE polled_tasks;
 DROP TABLE ticks;
 DROP TABLE parked;
 DROP TABLE deletes;

@@ -3,6 +3,7 @@ package names
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,13 +13,16 @@ import (
 //
 // A storm writes tens of thousands of hints into one history, so a hint travels as a short text: "C", "C@at",
 // "C@at+late" or, for a confirmation, "C@?". At is in milliseconds since 1970 (0: unknown), late is how many later it was
-// received. People may also write {"contact":"C","at":"2026-01-01T12:00:00Z"}.
+// received. Events follow it: "C@at+late#created/T,completed/T". People may also write {"contact":"C","at":"2026-01-01T12:00:00Z"}.
 type Hint struct {
 	Contact string `json:"contact,omitempty"`
 	// At is when the vendor says it happened. Zero: unknown, so the contact is always read.
 	At time.Time `json:"at,omitzero"`
 	// Received is when we heard of it, by our own clock: only for measuring how long a change takes.
 	Received time.Time `json:"received,omitzero"`
+	// Events are what is known to have happened to tasks of the contact: "created/<task>", "completed/<task>" or
+	// "overdue/<task>", sorted. They only matter to rules that wait for them.
+	Events []string `json:"events,omitempty"`
 	// Confirm says that nothing changed: a round asked for another look at Rankr, after a write whose answer never came.
 	Confirm bool `json:"confirm,omitempty"`
 }
@@ -32,6 +36,11 @@ func (h Hint) Merge(other Hint) Hint {
 	case other.Confirm:
 		return h
 	}
+	if events := slices.Concat(h.Events, other.Events); len(events) > 0 {
+		slices.Sort(events)
+		events = slices.Compact(events)
+		h.Events = events[:min(len(events), MaxEvents)]
+	}
 	if h.Received.IsZero() || !other.Received.IsZero() && other.Received.Before(h.Received) {
 		h.Received = other.Received
 	}
@@ -44,17 +53,23 @@ func (h Hint) Merge(other Hint) Hint {
 	return h
 }
 
+// MaxEvents bounds the events of one hint.
+const MaxEvents = 50
+
 // MarshalJSON writes the short text.
 func (h Hint) MarshalJSON() ([]byte, error) {
+	text := h.Contact
 	switch {
 	case h.Confirm:
-		return json.Marshal(h.Contact + confirm)
-	case h.At.IsZero() && h.Received.IsZero():
-		return json.Marshal(h.Contact)
+		return json.Marshal(text + confirm)
+	case !h.At.IsZero() || !h.Received.IsZero():
+		text += "@" + strconv.FormatInt(milliseconds(h.At), 10)
 	}
-	text := h.Contact + "@" + strconv.FormatInt(milliseconds(h.At), 10)
 	if !h.Received.IsZero() {
 		text += "+" + strconv.FormatInt(milliseconds(h.Received)-milliseconds(h.At), 10)
+	}
+	if len(h.Events) > 0 {
+		text += "#" + strings.Join(h.Events, ",")
 	}
 	return json.Marshal(text)
 }
@@ -78,7 +93,16 @@ const confirm = "@?"
 
 // read is the other way round. What is no time belongs to an id that nobody will find: an error would take the signal's
 // other hints along, and cutting it off could name another contact.
-func read(text string) Hint {
+func read(whole string) Hint {
+	text, events, told := strings.Cut(whole, "#")
+	hint := readTimes(text)
+	if told {
+		hint.Events = strings.Split(events, ",")
+	}
+	return hint
+}
+
+func readTimes(text string) Hint {
 	contact, times, timed := strings.Cut(text, "@")
 	if !timed {
 		return Hint{Contact: text}

@@ -14,6 +14,9 @@ const (
 	SyncContact        = "SyncContact"
 	SyncContacts       = "SyncContacts"
 	AlignTasksAndNotes = "AlignTasksAndNotes"
+	AwaitDueDate       = "AwaitDueDate"
+	SegmentContact     = "SegmentContact"
+	SyncBusiness       = "SyncBusiness"
 	PollChanges        = "PollChanges"
 )
 
@@ -22,6 +25,9 @@ const (
 	BringIntoStep              = "BringIntoStep"
 	BringPageIntoStep          = "BringPageIntoStep"
 	BringTasksAndNotesIntoStep = "BringTasksAndNotesIntoStep"
+	AskForTasksAndNotes        = "AskForTasksAndNotes"
+	BringSegmentsIntoStep      = "BringSegmentsIntoStep"
+	BringBusinessIntoStep      = "BringBusinessIntoStep"
 	FindChanges                = "FindChanges"
 )
 
@@ -77,10 +83,21 @@ func TasksAndNotes(location, contact string) string {
 	return "tasks-notes/" + location + "/" + contact
 }
 
+// DueDate is the workflow ID of the AwaitDueDate of one task.
+func DueDate(location, contact, task string) string {
+	return "due/" + location + "/" + contact + "/" + task
+}
+
+// Segments is the workflow ID of one contact's SegmentContact.
+func Segments(location, contact string) string { return "segments/" + location + "/" + contact }
+
+// Business is the workflow ID of one GHL business's SyncBusiness.
+func Business(location, business string) string { return "business/" + location + "/" + business }
+
 // Poll is the ID of a location's poll schedule; each run's workflow ID is this and the time.
 func Poll(location string) string { return "poll/" + location }
 
-// ContactInput starts SyncContact and AlignTasksAndNotes.
+// ContactInput starts SyncContact, AlignTasksAndNotes and SegmentContact.
 type ContactInput struct {
 	Location string `json:"location"`
 	Contact  string `json:"contact"`
@@ -95,6 +112,21 @@ type ContactCarried struct {
 	Rounds   int   `json:"rounds,omitempty"`
 	// NotBefore is when the next round was due.
 	NotBefore time.Time `json:"notBefore,omitzero"`
+}
+
+// BusinessInput starts SyncBusiness.
+type BusinessInput struct {
+	Location string `json:"location"`
+	Business string `json:"business"`
+	// Carried is what a run hands to its successor by continue-as-new; people leave it out.
+	Carried *ContactCarried `json:"carried,omitempty"`
+}
+
+// DueDateInput starts AwaitDueDate.
+type DueDateInput struct {
+	Location string `json:"location"`
+	Contact  string `json:"contact"`
+	Task     string `json:"task"`
 }
 
 // LocationInput starts SyncContacts and PollChanges.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -29,8 +30,14 @@ func (n *Nudger) deliver(l *lane, b *batch) error {
 		id, workflow = names.Contact(l.location, contact), names.SyncContact
 		input = names.ContactInput{Location: l.location, Contact: contact}
 	}
-	if l.target == tasksAndNotes {
+	switch l.target {
+	case tasksAndNotes:
 		id, workflow = l.id, names.AlignTasksAndNotes
+	case segments:
+		id, workflow = l.id, names.SegmentContact
+	case business:
+		id, workflow, input = l.id, names.SyncBusiness, names.BusinessInput{Location: l.location, Business: contact}
+		b.hints[0].Contact = "" // it is no contact's
 	}
 	_, err := n.temporal.SignalWithStartWorkflow(ctx, id, names.ChangedSignal, names.Changed{Hints: b.hints},
 		n.options.Start(workflow, l.location, contact), workflow, input)
@@ -55,7 +62,32 @@ func (n *Nudger) poll(ctx context.Context, location string) error {
 	return fmt.Errorf("nudge: poll: %w", err)
 }
 
-// Start says how a workflow of the type starts: a contact's, or a location's when contact is empty. Whoever starts it in
+// startDue starts a run that the server holds back until the task is due. A run that waits already is replaced: a signal
+// would not move its time.
+func (n *Nudger) startDue(ctx context.Context, location, contact, task string, due time.Time) error {
+	options := n.options.Start(names.AwaitDueDate, location, contact)
+	options.ID = names.DueDate(location, contact, task)
+	options.StartDelay = max(time.Until(due), 0)
+	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
+	_, err := n.temporal.ExecuteWorkflow(ctx, options, names.AwaitDueDate, names.DueDateInput{Location: location, Contact: contact, Task: task})
+	if err != nil {
+		return fmt.Errorf("nudge: start %s: %w", names.AwaitDueDate, err)
+	}
+	return nil
+}
+
+// stopDue ends the run that waits for a task to be due, if there is one.
+func (n *Nudger) stopDue(ctx context.Context, location, contact, task string) error {
+	err := n.temporal.TerminateWorkflow(ctx, names.DueDate(location, contact, task), "", "the task is done, deleted or has no due date any more")
+	var none *serviceerror.NotFound
+	if err != nil && !errors.As(err, &none) {
+		return fmt.Errorf("nudge: stop %s: %w", names.AwaitDueDate, err)
+	}
+	return nil
+}
+
+// Start says how a workflow of the type starts: a contact's, or a location's when contact is empty. Of a SyncBusiness, contact is
+// the business. Whoever starts it in
 // another way than by a signal starts it the same.
 func (o Options) Start(workflow, location, contact string) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
@@ -66,7 +98,7 @@ func (o Options) Start(workflow, location, contact string) client.StartWorkflowO
 		StaticSummary:            summary(workflow, location, contact),
 	}
 	attributes := []temporal.SearchAttributeUpdate{names.GhlLocation.ValueSet(location)}
-	if contact != "" {
+	if contact != "" && workflow != names.SyncBusiness {
 		attributes = append(attributes, names.GhlContact.ValueSet(contact))
 	}
 	if o.SearchAttributes != nil && o.SearchAttributes() {
@@ -83,6 +115,12 @@ func summary(workflow, location, contact string) string {
 		return "Bring the changed contacts of GHL location `" + location + "` into step in Rankr"
 	case names.AlignTasksAndNotes:
 		what = "the tasks and notes of " + what
+	case names.SegmentContact:
+		what = "the segments and the business of " + what
+	case names.SyncBusiness:
+		what = "GHL business `" + contact + "`"
+	case names.AwaitDueDate:
+		return "Look at a task of " + what + " of location `" + location + "` once it is due"
 	}
 	return "Bring " + what + " of location `" + location + "` into step in Rankr"
 }

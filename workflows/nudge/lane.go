@@ -8,6 +8,8 @@ type target int
 const (
 	contacts      target = iota // a signal to SyncContact or, of several contacts, to SyncContacts
 	tasksAndNotes               // a signal to AlignTasksAndNotes
+	segments                    // a signal to SegmentContact
+	business                    // a signal to SyncBusiness; the hint's contact is the business
 	poll                        // a run of the location's poll schedule
 )
 

@@ -93,6 +93,41 @@ func (n *Nudger) TasksAndNotes(ctx context.Context, location string, hint names.
 	return n.handOver(ctx, &lane{id: names.TasksAndNotes(location, hint.Contact), location: location, target: tasksAndNotes}, hint)
 }
 
+// Segments hands a hint over to the contact's SegmentContact. It returns once Temporal has it.
+func (n *Nudger) Segments(ctx context.Context, location string, hint names.Hint) error {
+	return n.handOver(ctx, &lane{id: names.Segments(location, hint.Contact), location: location, target: segments}, hint)
+}
+
+// Business hands a hint, whose contact is the id of a GHL business, over to its SyncBusiness. It returns once Temporal has it.
+func (n *Nudger) Business(ctx context.Context, location string, hint names.Hint) error {
+	return n.handOver(ctx, &lane{id: names.Business(location, hint.Contact), location: location, target: business}, hint)
+}
+
+// DueDate has the task looked at once it is due, and not at the time asked for before. It returns once Temporal has it.
+func (n *Nudger) DueDate(ctx context.Context, location, contact, task string, due time.Time) error {
+	return n.directly(ctx, func(ctx context.Context) error { return n.startDue(ctx, location, contact, task, due) })
+}
+
+// NoDueDate takes a DueDate back. It returns once Temporal knows.
+func (n *Nudger) NoDueDate(ctx context.Context, location, contact, task string) error {
+	return n.directly(ctx, func(ctx context.Context) error { return n.stopDue(ctx, location, contact, task) })
+}
+
+// directly makes one call that has nothing to be gathered with, in a slot of its own.
+func (n *Nudger) directly(ctx context.Context, call func(context.Context) error) error {
+	select {
+	case n.slots <- struct{}{}:
+	case <-n.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-n.slots }()
+	ctx, cancel := context.WithTimeout(ctx, n.options.Timeout)
+	defer cancel()
+	return call(ctx)
+}
+
 // Poll asks for a poll of the location that begins after the call: what comes while one runs becomes one more. It
 // returns once Temporal has it; [ErrNoPoll] where the location has no schedule.
 func (n *Nudger) Poll(ctx context.Context, location string) error {
