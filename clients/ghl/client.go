@@ -1,4 +1,4 @@
-// Package ghl reads and writes contacts, tasks and notes of GoHighLevel, and reads locations, custom fields, appointments and users. It turns GHL's wire format into the
+// Package ghl reads and writes contacts, tasks and notes of GoHighLevel, and reads businesses, locations, custom fields, appointments and users. It turns GHL's wire format into the
 // crm's words and believes no answer that is not about what was asked.
 package ghl
 
@@ -18,7 +18,7 @@ type Options struct {
 	Version string
 }
 
-// Client is a [crm.Source] and a [crm.TaskSource]. It is safe for concurrent use.
+// Client is a [crm.Source] of contacts, tasks and businesses, and a [crm.SourceWriter]. It is safe for concurrent use.
 type Client struct {
 	rest    *rest.Client
 	version string
@@ -30,8 +30,10 @@ type Client struct {
 }
 
 var (
-	_ crm.Source     = (*Client)(nil)
-	_ crm.TaskSource = (*Client)(nil)
+	_ crm.Source         = (*Client)(nil)
+	_ crm.TaskSource     = (*Client)(nil)
+	_ crm.BusinessSource = (*Client)(nil)
+	_ crm.SourceWriter   = (*Client)(nil)
 )
 
 // New makes a client that calls through rest, whose accounts are GHL locations.

@@ -26,7 +26,7 @@ var searchFields = []string{"locationId", "pageLimit", "page", "searchAfter", "q
 // TestEveryRequestKeepsToTheOfficialSpec validates path, method, headers, query and body of each request that the
 // client can make. There is one exception, searchFields.
 func TestEveryRequestKeepsToTheOfficialSpec(t *testing.T) {
-	specs := []routers.Router{router(t, "contacts.json"), router(t, "locations.json"), router(t, "users.json")}
+	specs := []routers.Router{router(t, "contacts.json"), router(t, "locations.json"), router(t, "users.json"), router(t, "businesses.json")}
 	s := &script{says: nil}
 	s.says = map[string]func(*http.Request) (int, string){}
 	answers(s)

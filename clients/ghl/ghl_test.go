@@ -135,7 +135,8 @@ func TestContactIsReadInTheCRMsWords(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, clock, at)
 	assert.Equal(t, crm.Contact{
-		ID: "C", Location: "L", Tags: []string{"a b", "vip"}, Updated: time.Date(2026, 7, 2, 5, 18, 26, 704e6, time.UTC),
+		ID: "C", Location: "L", Business: "B", Tags: []string{"a b", "vip"},
+		Added: time.Date(2021, 7, 2, 5, 18, 26, 704e6, time.UTC), Updated: time.Date(2026, 7, 2, 5, 18, 26, 704e6, time.UTC),
 		Fields: crm.Fields{
 			"firstName": " Rubika ", "lastName": "Deo", "email": "Rubika@Deos.com", "phone": "+18832327657", "companyName": "DGS",
 			"timezone": "Asia/Calcutta", "dnd": true, "source": "public api", "assignedTo": "U1", "address1": "3535 1st St N",

@@ -17,33 +17,36 @@ const listLimit = 100
 // be altered or missing. Contacts that come and go meanwhile may be seen twice or missed.
 func (c *Client) ContactsOfBusiness(ctx context.Context, location, business string) iter.Seq2[crm.Page, error] {
 	if err := validIDs(named{"location", location}, named{"business", business}); err != nil {
-		return onlyError(err)
+		return onlyError[crm.Page](err)
 	}
-	return c.list(ctx, c.call(listByBusiness, location, business), func(seen int, _ document) url.Values {
-		return url.Values{"skip": {strconv.Itoa(seen)}}
-	})
+	return walkList(ctx, c, c.call(listByBusiness, location, business), c.listPage, skipSeen)
 }
 
 // ListContacts walks all contacts of a location in bulk calls; see ContactsOfBusiness for its documents. GHL has
 // deprecated this list, and v3 has it no more: it is what is left when the search fails.
 func (c *Client) ListContacts(ctx context.Context, location string) iter.Seq2[crm.Page, error] {
 	if err := validIDs(named{"location", location}); err != nil {
-		return onlyError(err)
+		return onlyError[crm.Page](err)
 	}
-	return c.list(ctx, c.call(listContacts, location), func(_ int, last document) url.Values {
+	return walkList(ctx, c, c.call(listContacts, location), c.listPage, func(_ int, last document) url.Values {
 		added := strconv.FormatInt(moment(last.DateAdded).UnixMilli(), 10)
 		return url.Values{"startAfter": {added}, "startAfterId": {string(last.ID)}}
 	})
 }
 
-func onlyError(err error) iter.Seq2[crm.Page, error] {
-	return func(yield func(crm.Page, error) bool) { yield(crm.Page{}, err) }
+func onlyError[P any](err error) iter.Seq2[P, error] {
+	return func(yield func(P, error) bool) { yield(*new(P), err) }
 }
 
-// list walks pages; after says how to ask for the page after one that ends with last. A page that comes again, and a
-// list that goes on for too long, end the walk with an error.
-func (c *Client) list(ctx context.Context, call rest.Call, after func(seen int, last document) url.Values) iter.Seq2[crm.Page, error] {
-	return func(yield func(crm.Page, error) bool) {
+// row is one of a list's page.
+type row interface{ key() text }
+
+// walkList walks the pages that read reads; after says how to ask for the page after one that ends with last. A page
+// that comes again, and a list that goes on for too long, end the walk with an error.
+func walkList[P any, R row](
+	ctx context.Context, c *Client, call rest.Call, read func(context.Context, rest.Call) (P, []R, error), after func(seen int, last R) url.Values,
+) iter.Seq2[P, error] {
+	return func(yield func(P, error) bool) {
 		var seen int
 		var first text
 		query := url.Values{}
@@ -51,17 +54,17 @@ func (c *Client) list(ctx context.Context, call rest.Call, after func(seen int, 
 			query.Set("locationId", call.Account)
 			query.Set("limit", strconv.Itoa(listLimit))
 			call.Query = query
-			page, found, err := c.listPage(rest.WithBulk(ctx), call)
-			if err == nil && len(found) > 0 && found[0].ID == first {
+			page, found, err := read(rest.WithBulk(ctx), call)
+			if err == nil && len(found) > 0 && found[0].key() == first {
 				err = c.rest.Foreign(call, rest.Meta{})
 			}
 			if !yield(page, err) || err != nil || len(found) < listLimit {
 				return
 			}
-			seen, first = seen+len(found), found[0].ID
+			seen, first = seen+len(found), found[0].key()
 			query = after(seen, found[len(found)-1])
 		}
-		yield(crm.Page{}, c.rest.Foreign(call, rest.Meta{}))
+		yield(*new(P), c.rest.Foreign(call, rest.Meta{}))
 	}
 }
 

@@ -26,6 +26,11 @@ func lists(t *testing.T, c *Client) map[string]func() error {
 			}
 			return err
 		},
+		"businesses.list": func() (err error) {
+			for _, err = range c.Businesses(ctx, "L") {
+			}
+			return err
+		},
 		"contacts.appointments.list": func() error { _, err := c.Appointments(ctx, ref, nil); return err },
 		"users.list-by-location":     func() error { _, err := c.Users(ctx, "L"); return err },
 	}
@@ -35,8 +40,9 @@ func TestListsBelieveNoOddAnswer(t *testing.T) {
 	s, c := scripted(t, nil)
 	for operation, call := range lists(t, c) {
 		for _, body := range []string{
-			`{}`, `{"contacts":null,"events":null,"users":null}`, `<html>`, `{"contacts":[{"id":"../x"}],"events":[{}],"users":[null]}`,
-			`{"contacts":[{"id":"C","locationId":"X"}],"events":[{"id":"A","contactId":"X"}],"users":[{"id":""}]}`,
+			`{}`, `{"contacts":null,"events":null,"users":null,"businesses":null}`, `<html>`,
+			`{"contacts":[{"id":"../x"}],"events":[{}],"users":[null],"businesses":[{"id":"../x"}]}`,
+			`{"contacts":[{"id":"C","locationId":"X"}],"events":[{"id":"A","contactId":"X"}],"users":[{"id":""}],"businesses":[{"id":"B","locationId":"X"}]}`,
 		} {
 			s.say(operation, 200, body)
 			assert.Equal(t, crm.GHLUnavailable, codeOf(t, call()), "%s %s", operation, body)

@@ -72,6 +72,18 @@ var (
 		"contacts.list-by-business", http.MethodGet, "contacts/business/{businessId}", "contacts.readonly", "2021-07-28", true,
 		"lists the contacts of a business, a page a call",
 	}
+	getBusiness = Operation{
+		"businesses.get", http.MethodGet, "businesses/{businessId}", "businesses.readonly", "2021-07-28", true,
+		"reads one business",
+	}
+	listBusinesses = Operation{
+		"businesses.list", http.MethodGet, "businesses/", "businesses.readonly", "2021-07-28", true,
+		"lists the businesses of a location, a page a call",
+	}
+	attachContacts = Operation{
+		"contacts.business.bulk-update", http.MethodPost, "contacts/bulk/business", "contacts.write", "2021-07-28", true,
+		"attaches contacts to a business, or detaches them",
+	}
 	listAppointments = Operation{
 		"contacts.appointments.list", http.MethodGet, "contacts/{contactId}/appointments", "contacts.readonly", "2021-07-28", true,
 		"lists all appointments of a contact",
@@ -135,6 +147,7 @@ var Operations = []Operation{
 	getContact, searchContacts, getLocation, listCustomFields,
 	createContact, updateContact, deleteContact, upsertContact, findDuplicate, addTags, removeTags,
 	listContacts, listByBusiness, listAppointments, listUsers,
+	getBusiness, listBusinesses, attachContacts,
 	listTasks, getTask, createTask, updateTask, completeTask, deleteTask, searchTasks,
 	listNotes, getNote, createNote, updateNote, deleteNote,
 }

@@ -32,6 +32,9 @@ func everything(t *testing.T, c *Client) {
 	for name, call := range contactWrites(t, c) {
 		require.NoError(t, call(), name)
 	}
+	for name, call := range businessCalls(t, c) {
+		require.NoError(t, call(), name)
+	}
 }
 
 // answers are good ones for everything.
@@ -51,7 +54,7 @@ func answers(s *script) {
 		case strings.HasPrefix(o.Name, "contacts.notes."):
 			s.say(o.Name, 200, itemAnswer(o.Name, oneNote))
 		case strings.Contains(o.Name, ".list"):
-			s.say(o.Name, 200, `{"contacts":[],"events":[],"users":[]}`)
+			s.say(o.Name, 200, `{"contacts":[],"events":[],"users":[],"businesses":[]}`)
 		default:
 			s.say(o.Name, 200, saved)
 		}
@@ -78,6 +81,9 @@ func TestEachOperationHasAMethodAndADocLine(t *testing.T) {
 // beyond the catalogue is only this; the spec has it, see TestEveryRequestKeepsToTheOfficialSpec.
 const beyond = "locations.tasks.search"
 
+// scopeless is an operation whose scope neither the catalogue nor the spec tells. Ours is that of all other writes.
+const scopeless = "contacts.business.bulk-update"
+
 func TestOperationsAgreeWithTheCatalogue(t *testing.T) {
 	file, err := os.Open("../../../shared/ghl/catalog.csv")
 	if err != nil {
@@ -93,6 +99,10 @@ func TestOperationsAgreeWithTheCatalogue(t *testing.T) {
 		i := slices.IndexFunc(rows, func(row []string) bool { return row[0] == o.Name })
 		require.Positive(t, i, o.Name)
 		row := rows[i] // id,category,kind,title,method,path,version_header,scope,…
+		if o.Name == scopeless {
+			assert.Empty(t, row[7], "it is told by now")
+			row[7] = "contacts.write"
+		}
 		assert.Equal(t, []string{row[4], row[5], row[6], row[7]}, []string{o.Method, "/" + o.Path, o.Version, o.Scope}, o.Name)
 	}
 }

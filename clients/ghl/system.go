@@ -38,7 +38,7 @@ func (w contact) toCRM(keys map[string]string) crm.Contact {
 	}
 	return crm.Contact{
 		ID: string(w.ID), Location: string(w.LocationID), Fields: fields, Tags: folded(w.Tags),
-		Updated: moment(w.DateUpdated),
+		Business: string(w.BusinessID), Added: moment(w.DateAdded), Updated: moment(w.DateUpdated),
 	}
 }
 

@@ -76,33 +76,39 @@ type taskSearchBody struct {
 // deleted meanwhile may be seen twice or missed: only the next walk makes up for that. Tasks without a contact are
 // left out. After 2,000 pages, or when pages repeat, the walk ends with an error.
 func (c *Client) SearchTasks(ctx context.Context, location string) iter.Seq2[crm.TaskPage, error] {
-	return c.walkTasks(ctx, location, 0, nil)
+	return c.walkTasks(ctx, location, 0, false)
 }
 
-// OpenTasks walks the tasks of a location that are not done; see SearchTasks. The first skip of them are left out.
+// OpenTasks walks the tasks of a location that are not done, without the first skip of them; see SearchTasks. A task
+// that is completed meanwhile makes all after it move up, so that one of them may be missed. A skip beyond the end is
+// one empty page.
 func (c *Client) OpenTasks(ctx context.Context, location string, skip int) iter.Seq2[crm.TaskPage, error] {
-	done := false
-	return c.walkTasks(ctx, location, skip, &done)
+	return c.walkTasks(ctx, location, skip, true)
 }
 
-func (c *Client) walkTasks(ctx context.Context, location string, skip int, completed *bool) iter.Seq2[crm.TaskPage, error] {
+// walkTasks walks the tasks of a location from the start-th on, all or only the open ones.
+func (c *Client) walkTasks(ctx context.Context, location string, start int, open bool) iter.Seq2[crm.TaskPage, error] {
+	if err := validIDs(named{"location", location}); err != nil {
+		return onlyError[crm.TaskPage](err)
+	}
+	if start < 0 {
+		return onlyError[crm.TaskPage](invalid("skip"))
+	}
+	var completed *bool
+	if open {
+		completed = new(false)
+	}
 	return func(yield func(crm.TaskPage, error) bool) {
-		if err := validIDs(named{"location", location}); err != nil {
-			yield(crm.TaskPage{}, err)
-			return
-		}
 		call := c.call(searchTasks, location, location)
-		fullest, first := defaultTaskLimit, ""
+		skip, fullest, first := start, defaultTaskLimit, "" // each walk has its own
 		for range maxTaskPages {
 			call.Body = taskSearchBody{taskLimit, skip, completed}
 			found, meta, err := c.searchTasks(rest.WithBulk(ctx), call, location)
 			if err == nil && len(found) > 0 && string(found[0].ID) == first {
 				err = c.rest.Foreign(call, meta) // skip does nothing: what comes after this page can't be reached
 			}
-			if !yield(crm.TaskPage{Tasks: withContact(found), Rows: len(found), At: meta.Date}, err) || err != nil {
-				return
-			}
-			if len(found) < fullest {
+			page := crm.TaskPage{Tasks: withContact(found, open), Rows: len(found), At: meta.Date}
+			if !yield(page, err) || err != nil || len(found) < fullest {
 				return
 			}
 			skip, fullest, first = skip+len(found), min(len(found), taskLimit), string(found[0].ID)
@@ -131,9 +137,11 @@ func (c *Client) searchTasks(ctx context.Context, call rest.Call, location strin
 	return answer.Tasks, meta, nil
 }
 
-func withContact(found []task) (tasks []crm.Task) {
+// withContact leaves out tasks that are nobody's and, where only open ones were asked for, those that are done: whether
+// GHL heeds the filter need not be trusted.
+func withContact(found []task, open bool) (tasks []crm.Task) {
 	for _, w := range found {
-		if crm.ValidID(string(w.ContactID)) {
+		if crm.ValidID(string(w.ContactID)) && !(open && bool(w.Completed)) {
 			tasks = append(tasks, w.toCRM(string(w.ContactID)))
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rankrsync/rankrsync/crm"
 )
 
 // contact is GHL's contact as far as it is mapped. What GHL has beside it is ignored, so its surprises don't matter.
@@ -32,8 +34,10 @@ type contact struct {
 	Source       text          `json:"source"`
 	DND          flag          `json:"dnd"`
 	AssignedTo   text          `json:"assignedTo"`
+	BusinessID   recordID      `json:"businessId"`
 	Tags         []text        `json:"tags"`
 	CustomFields []customField `json:"customFields"`
+	DateAdded    plain         `json:"dateAdded"`
 	DateUpdated  plain         `json:"dateUpdated"`
 }
 
@@ -63,6 +67,8 @@ type document struct {
 	SearchAfter jsontext.Value `json:"searchAfter"`
 	content     []byte         // all of it in canonical form, but for searchAfter
 }
+
+func (d document) key() text { return d.ID }
 
 // UnmarshalJSONFrom reads the few named fields and keeps the whole.
 func (d *document) UnmarshalJSONFrom(from *jsontext.Decoder) error {
@@ -106,6 +112,22 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	default:
 		return errType
 	}
+	return nil
+}
+
+// recordID is the id of another record, or none. It becomes part of paths: what can't be one is an error, for taken as
+// none it would part the two records.
+type recordID string
+
+func (i *recordID) UnmarshalJSON(b []byte) error {
+	var said text
+	if err := said.UnmarshalJSON(b); err != nil {
+		return err
+	}
+	if said != "" && !crm.ValidID(string(said)) {
+		return errType
+	}
+	*i = recordID(said)
 	return nil
 }
 

@@ -26,7 +26,7 @@ func contactWrites(t *testing.T, c *Client) map[string]func() error {
 	}
 }
 
-const saved = `{"new":true,"succeded":true,"contact":{"id":"C","locationId":"L"},"tags":["VIP","b"]}`
+const saved = `{"new":true,"succeded":true,"contact":{"id":"C","locationId":"L"},"tags":["VIP","b"],"success":true,"business":{"id":"B","locationId":"L"}}`
 
 func TestWritesOfContactsSendWhatTheirEndpointTakesAndNothingElse(t *testing.T) {
 	s, c := scripted(t, map[string]string{list: dictionaryOf("a")})

@@ -15,6 +15,7 @@ var known = append([]string{
 	"dateAdded", "dateUpdated", "model", "page", "pageLimit", "searchAfter", "query", "filters", "sort",
 	"value", "field_value", "fieldValue", "key", "country", "location",
 	"title", "body", "dueDate", "status", "completed", "content", "createdAt",
+	"address", "description",
 }, crm.StandardFields...)
 
 // keyPattern is what the part after a field's dot may look like: a custom field's key, or a known name.
