@@ -14,5 +14,5 @@ import (
 // which the round asks for; this run waits meanwhile. Where a contact has more to write than one round may, the round's
 // outcome is "waiting", and the next one goes on at once.
 func AlignTasksAndNotes(ctx workflow.Context, input names.ContactInput) (crm.Result, error) {
-	return newContactRounds(ctx, pattern{names.AlignTasksAndNotes, names.BringTasksAndNotesIntoStep}, input).run(ctx)
+	return newRounds(ctx, ofContact(names.AlignTasksAndNotes, names.BringTasksAndNotesIntoStep, input), input.Carried).run(ctx)
 }

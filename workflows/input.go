@@ -12,10 +12,7 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-// checkRef refuses ids that can't be real before anything is called with them.
-func checkRef(ref crm.Ref) error { return refused(ref.Validate()) }
-
-// checkLocation refuses a location id that can't be real.
+// checkLocation refuses a location id that can't be real before anything is called with it.
 func checkLocation(location string) error {
 	if crm.ValidID(location) {
 		return nil

@@ -34,9 +34,9 @@ const (
 // alarmGrain bundles contacts whose waits end close together into one wake-up.
 const alarmGrain = 500 * time.Millisecond
 
-// oneContact bounds a round of one contact: tried for about two minutes, then the workflow itself sleeps, because
-// only between rounds can it hand over to a fresh run.
-func oneContact(location string) workflow.ActivityOptions {
+// oneRound bounds a round of one contact or business: tried for about two minutes, then the workflow itself sleeps,
+// because only between rounds can it hand over to a fresh run.
+func oneRound(location string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		TaskQueue:              names.Live,
 		ScheduleToCloseTimeout: 2 * time.Minute,
@@ -72,7 +72,18 @@ func onePoll(location string) workflow.ActivityOptions {
 	}
 }
 
-// patiently retries until the activity's time is over, first soon, then not more often than at the given interval.
+// oneQuestion bounds nothing but an attempt: all the activity does is to hand a hint over, and where Temporal takes none
+// nothing else would help.
+func oneQuestion(location string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue:           names.Live,
+		StartToCloseTimeout: 15 * time.Second, // longer than a hand-over gets
+		RetryPolicy:         patiently(time.Minute),
+		Priority:            temporal.Priority{PriorityKey: names.PriorityLive, FairnessKey: location},
+	}
+}
+
+// patiently retries until the activity's time, if it has one, is over, first soon, then not more often than at the given interval.
 func patiently(longest time.Duration) *temporal.RetryPolicy {
 	return &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: longest}
 }

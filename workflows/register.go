@@ -19,5 +19,8 @@ var all = map[string]any{
 	names.SyncContact:        SyncContact,
 	names.SyncContacts:       SyncContacts,
 	names.AlignTasksAndNotes: AlignTasksAndNotes,
+	names.AwaitDueDate:       AwaitDueDate,
+	names.SegmentContact:     SegmentContact,
+	names.SyncBusiness:       SyncBusiness,
 	names.PollChanges:        PollChanges,
 }

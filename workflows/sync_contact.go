@@ -17,5 +17,5 @@ import (
 // A round that fails is tried again after a back-off, for as long as it takes. The run fails only on input that can't
 // be used.
 func SyncContact(ctx workflow.Context, input names.ContactInput) (crm.Result, error) {
-	return newContactRounds(ctx, pattern{names.SyncContact, names.BringIntoStep}, input).run(ctx)
+	return newRounds(ctx, ofContact(names.SyncContact, names.BringIntoStep, input), input.Carried).run(ctx)
 }

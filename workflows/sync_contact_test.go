@@ -459,16 +459,16 @@ func TestARunStartedWithItsSearchAttributesUpsertsOnlyTrouble(t *testing.T) {
 }
 
 func TestTheDetailsSayInWordsWhatHappened(t *testing.T) {
-	s := contactRounds{state: names.StateFinished, rounds: 2, result: crm.Result{
+	s := rounds{state: names.StateFinished, begun: 2, result: crm.Result{
 		Outcome: crm.Updated, RankrID: "rk_1", Fields: []string{"firstName", "customFields.a`b_c"},
 	}}
 	assert.Equal(t, "**updated** in Rankr as `rk_1`\n\nFields: `firstName` `customFields.a'b_c`\n\nRounds: 2.", s.words())
 
-	s = contactRounds{state: names.StateRetrying, rounds: 3, failures: 3, code: crm.RankrUnavailable, next: at(90)}
+	s = rounds{state: names.StateRetrying, begun: 3, failures: 3, code: crm.RankrUnavailable, next: at(90)}
 	assert.Equal(t, "**retrying**: Rankr can't be reached (`RS-RANKR-UNAVAILABLE`). nothing: it is tried again\n\n"+
 		"3 in a row failed.\n\nNext round: 2026-01-01T12:01:30Z (retrying).\n\nRounds: 3.", s.words())
 
-	s = contactRounds{state: names.StateFinished, rounds: 1, code: crm.Ambiguous, result: crm.Result{Outcome: crm.Problem}}
+	s = rounds{state: names.StateFinished, begun: 1, code: crm.Ambiguous, result: crm.Result{Outcome: crm.Problem}}
 	assert.Contains(t, s.words(), "merge the two records in Rankr")
 }
 

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Hint says that a contact may have changed. It is never data: the record is read again.
+// Hint says that a contact may have changed, or a business, whose id then stands for the contact's. It is never data: the
+// record is read again.
 //
 // A storm writes tens of thousands of hints into one history, so a hint travels as a short text: "C", "C@at",
 // "C@at+late" or, for a confirmation, "C@?". At is in milliseconds since 1970 (0: unknown), late is how many later it was
@@ -53,8 +54,20 @@ func (h Hint) Merge(other Hint) Hint {
 	return h
 }
 
-// MaxEvents bounds the events of one hint.
-const MaxEvents = 50
+// MergeOfBusiness is Merge for two hints of one business. Who does not say when he heard of it asks for a read, and gets it
+// whatever else came.
+func (h Hint) MergeOfBusiness(other Hint) Hint {
+	merged := h.Merge(other)
+	for _, each := range []Hint{h, other} {
+		if !each.Confirm && each.Received.IsZero() {
+			merged.Received = time.Time{}
+		}
+	}
+	return merged
+}
+
+// MaxEvents bounds the events of one hint: 200 are 8 kB, 16 with the longest ids.
+const MaxEvents = 200
 
 // MarshalJSON writes the short text.
 func (h Hint) MarshalJSON() ([]byte, error) {
@@ -91,14 +104,21 @@ func (h *Hint) UnmarshalJSON(data []byte) error {
 // confirm ends the text of a hint that is a confirmation.
 const confirm = "@?"
 
-// read is the other way round. What is no time belongs to an id that nobody will find: an error would take the signal's
-// other hints along, and cutting it off could name another contact.
+// read is the other way round. What is no time and no event belongs to an id that nobody will find: an error would take
+// the signal's other hints along, and cutting it off could name another contact.
 func read(whole string) Hint {
-	text, events, told := strings.Cut(whole, "#")
-	hint := readTimes(text)
-	if told {
-		hint.Events = strings.Split(events, ",")
+	text, told, some := strings.Cut(whole, "#")
+	if !some {
+		return readTimes(text)
 	}
+	events := strings.Split(told, ",")
+	for _, event := range events {
+		if kind, task, ok := strings.Cut(event, "/"); !ok || kind == "" || task == "" {
+			return Hint{Contact: whole}
+		}
+	}
+	hint := readTimes(text)
+	hint.Events = events
 	return hint
 }
 

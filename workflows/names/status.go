@@ -11,7 +11,7 @@ const (
 	StateFinished   = "finished"
 )
 
-// ContactStatus answers the status query of SyncContact and AlignTasksAndNotes.
+// ContactStatus answers the status query of SyncContact, AlignTasksAndNotes, SegmentContact and SyncBusiness.
 type ContactStatus struct {
 	State       string    `json:"state"`
 	Rounds      int       `json:"rounds"`
@@ -34,6 +34,11 @@ type ContactsStatus struct {
 	Oldest     time.Time      `json:"oldest,omitzero"` // since when the contact that waits longest does, in this run
 	Outcomes   map[string]int `json:"outcomes,omitempty"`
 	HandedOver int            `json:"handedOver,omitempty"`
+}
+
+// DueDateStatus answers AwaitDueDate's status query. A run that the server still holds back can't be asked.
+type DueDateStatus struct {
+	State string `json:"state"`
 }
 
 // PollStatus answers PollChanges' status query.

@@ -86,9 +86,8 @@ func (n *Nudger) stopDue(ctx context.Context, location, contact, task string) er
 	return nil
 }
 
-// Start says how a workflow of the type starts: a contact's, or a location's when contact is empty. Of a SyncBusiness, contact is
-// the business. Whoever starts it in
-// another way than by a signal starts it the same.
+// Start says how a workflow of the type starts: a contact's, or a location's when contact is empty; of a SyncBusiness,
+// contact is the business. Whoever starts it in another way than by a signal starts it the same.
 func (o Options) Start(workflow, location, contact string) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		TaskQueue:                names.Workflows,

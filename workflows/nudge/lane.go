@@ -36,7 +36,7 @@ func (l *lane) add(hint names.Hint) *batch {
 	if len(l.batches) > 0 {
 		last := l.batches[len(l.batches)-1]
 		if i, known := last.place[hint.Contact]; known {
-			last.hints[i] = last.hints[i].Merge(hint)
+			last.hints[i] = l.merge(last.hints[i], hint)
 			return last
 		}
 		if len(last.hints) < names.MaxHints {
@@ -48,6 +48,13 @@ func (l *lane) add(hint names.Hint) *batch {
 	l.batches = append(l.batches, b)
 	l.append(b, hint)
 	return b
+}
+
+func (l *lane) merge(one, other names.Hint) names.Hint {
+	if l.target == business {
+		return one.MergeOfBusiness(other)
+	}
+	return one.Merge(other)
 }
 
 func (l *lane) append(b *batch, hint names.Hint) {

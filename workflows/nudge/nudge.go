@@ -214,7 +214,13 @@ func (n *Nudger) enter(fresh *lane, hints []names.Hint) ([]*batch, error) {
 }
 
 // weight is about what a hint occupies while it is in hand.
-func weight(hint names.Hint) int { return len(hint.Contact) + 100 }
+func weight(hint names.Hint) int {
+	total := len(hint.Contact) + 100
+	for _, event := range hint.Events {
+		total += len(event) + 16
+	}
+	return total
+}
 
 // run hands a lane's batches over, one at a time, and ends when the lane has been quiet for a moment. A batch is taken
 // only when there is a slot for it, so that it gathers until then.

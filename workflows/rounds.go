@@ -1,4 +1,5 @@
-// What SyncContact and AlignTasksAndNotes share: rounds of one contact, what comes in between, and what people see.
+// What SyncContact, AlignTasksAndNotes, SegmentContact and SyncBusiness share: rounds of one contact or business, what comes
+// in between, and what people see.
 
 package workflows
 
@@ -16,22 +17,73 @@ import (
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
-// pattern is what the workflows for one contact differ in.
+// pattern is what these workflows differ in.
 type pattern struct {
-	workflow string // its type
-	deed     string // the activity that does a round
+	workflow string                                // its type
+	deed     string                                // the activity that does a round
+	input    func(*names.ContactCarried) any       // of the run that takes over
+	work     func(hint names.Hint, failed int) any // the deed's input
+	check    func() error                          // refuses ids that can't be real
+	merge    func(one, other names.Hint) names.Hint
+
+	location   string
+	noun, id   string                             // what it is about: "contact" and its id, say
+	indexedBy  temporal.SearchAttributeKeyKeyword // a run that has this one has all of attributes
+	attributes []temporal.SearchAttributeUpdate   // by which people find the run
 }
 
-// contactRounds is one run of a workflow that brings something of one contact into step.
-type contactRounds struct {
+// ofContact is the pattern of a workflow that brings something of one contact into step.
+func ofContact(workflow, deed string, input names.ContactInput) pattern {
+	ref := crm.Ref{Location: input.Location, Contact: input.Contact}
+	return pattern{
+		workflow: workflow,
+		deed:     deed,
+		input: func(carried *names.ContactCarried) any {
+			return names.ContactInput{Location: ref.Location, Contact: ref.Contact, Carried: carried}
+		},
+		work:       func(hint names.Hint, failed int) any { return activities.Round{Ref: ref, Hint: hint, Failures: failed} },
+		check:      func() error { return refused(ref.Validate()) },
+		merge:      names.Hint.Merge,
+		location:   ref.Location,
+		noun:       "contact",
+		id:         ref.Contact,
+		indexedBy:  names.GhlContact,
+		attributes: []temporal.SearchAttributeUpdate{names.GhlLocation.ValueSet(ref.Location), names.GhlContact.ValueSet(ref.Contact)},
+	}
+}
+
+// ofBusiness is the pattern of a workflow that brings one business into step.
+func ofBusiness(workflow, deed string, input names.BusinessInput) pattern {
+	location, business := input.Location, input.Business
+	work := func(hint names.Hint, failed int) activities.BusinessRound {
+		return activities.BusinessRound{Location: location, Business: business, Hint: hint, Failures: failed}
+	}
+	return pattern{
+		workflow: workflow,
+		deed:     deed,
+		input: func(carried *names.ContactCarried) any {
+			return names.BusinessInput{Location: location, Business: business, Carried: carried}
+		},
+		work:       func(hint names.Hint, failed int) any { return work(hint, failed) },
+		check:      func() error { return refused(work(names.Hint{}, 0).Validate()) },
+		merge:      names.Hint.MergeOfBusiness,
+		location:   location,
+		noun:       "business",
+		id:         business,
+		indexedBy:  names.GhlLocation,
+		attributes: []temporal.SearchAttributeUpdate{names.GhlLocation.ValueSet(location)},
+	}
+}
+
+// rounds is one run of such a workflow.
+type rounds struct {
 	pattern
-	ref     crm.Ref
 	signals workflow.ReceiveChannel
 	heard   int         // signals received in this run
 	pending *names.Hint // a change not yet looked at; nil: none
 
 	state    string
-	rounds   int       // begun, in all runs
+	begun    int       // rounds, in all runs
 	failures int       // in a row
 	code     crm.Code  // of the last failure or problem
 	next     time.Time // when the pause ends
@@ -43,19 +95,18 @@ type contactRounds struct {
 	failure  error // why it fails
 
 	searchable bool   // the server knows our search attributes
-	indexed    bool   // the run has location and contact
+	indexed    bool   // the run has its attributes
 	indexedAs  string // its SyncState
 }
 
-func newContactRounds(ctx workflow.Context, p pattern, input names.ContactInput) *contactRounds {
-	s := &contactRounds{
+func newRounds(ctx workflow.Context, p pattern, carried *names.ContactCarried) *rounds {
+	s := &rounds{
 		pattern: p,
-		ref:     crm.Ref{Location: input.Location, Contact: input.Contact},
 		signals: workflow.GetSignalChannel(ctx, names.ChangedSignal),
 		state:   names.StateWorking,
 	}
-	if carried := input.Carried; carried != nil {
-		s.pending, s.failures, s.rounds, s.next = carried.Hint, carried.Failures, carried.Rounds, carried.NotBefore
+	if carried != nil {
+		s.pending, s.failures, s.begun, s.next = carried.Hint, carried.Failures, carried.Rounds, carried.NotBefore
 		switch {
 		case s.failures > 0:
 			s.state = names.StateRetrying
@@ -66,18 +117,18 @@ func newContactRounds(ctx workflow.Context, p pattern, input names.ContactInput)
 		}
 	}
 	attributes := workflow.GetTypedSearchAttributes(ctx)
-	_, s.indexed = attributes.GetKeyword(names.GhlContact)
+	_, s.indexed = attributes.GetKeyword(s.indexedBy)
 	s.indexedAs, _ = attributes.GetKeyword(names.SyncState)
 	s.searchable = s.indexed
 	return s
 }
 
 // run goes round until nothing is left to look at.
-func (s *contactRounds) run(ctx workflow.Context) (crm.Result, error) {
+func (s *rounds) run(ctx workflow.Context) (crm.Result, error) {
 	if err := s.listen(ctx); err != nil {
 		return crm.Result{}, err
 	}
-	if err := checkRef(s.ref); err != nil {
+	if err := s.check(); err != nil {
 		return crm.Result{}, err
 	}
 	if s.failures > 0 || s.next.After(workflow.Now(ctx)) { // handed over in the middle of a pause
@@ -103,19 +154,19 @@ func (s *contactRounds) run(ctx workflow.Context) (crm.Result, error) {
 
 // listen sets the handlers up. The update's comes last: setting it lets an update that came with the start in, so that
 // the first round already answers it.
-func (s *contactRounds) listen(ctx workflow.Context) error {
+func (s *rounds) listen(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, names.StatusQuery, s.status); err != nil {
 		return err
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, names.SyncUpdate, s.sync, workflow.UpdateHandlerOptions{
 		Description: "Answers with the outcome of a round that begins now.",
-		Validator:   func() error { return checkRef(s.ref) },
+		Validator:   s.check,
 	})
 }
 
 // sync is the update.
-func (s *contactRounds) sync(ctx workflow.Context) (crm.Result, error) {
-	round := s.rounds + 1
+func (s *rounds) sync(ctx workflow.Context) (crm.Result, error) {
+	round := s.begun + 1
 	s.wanted = round
 	if err := workflow.Await(ctx, func() bool { return s.answered >= round || s.leaving }); err != nil {
 		return crm.Result{}, err
@@ -127,15 +178,15 @@ func (s *contactRounds) sync(ctx workflow.Context) (crm.Result, error) {
 }
 
 // round does one round. It returns an error only when going on makes no sense.
-func (s *contactRounds) round(ctx workflow.Context) error {
+func (s *rounds) round(ctx workflow.Context) error {
 	s.drain()
 	hint := s.take()
-	s.rounds++
+	s.begun++
 	s.state, s.next = names.StateWorking, time.Time{}
 
 	var answer activities.Answer
-	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, oneContact(s.ref.Location)), s.deed,
-		activities.Round{Ref: s.ref, Hint: hint, Failures: s.failures}).Get(ctx, &answer)
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, oneRound(s.location)), s.deed,
+		s.work(hint, s.failures)).Get(ctx, &answer)
 	switch {
 	case ctx.Err() != nil: // cancelled by a person
 		return ctx.Err()
@@ -148,7 +199,7 @@ func (s *contactRounds) round(ctx workflow.Context) error {
 		s.put(hint)
 		s.ended(ctx, answer)
 	default:
-		s.answered = s.rounds
+		s.answered = s.begun
 		s.ended(ctx, answer)
 	}
 	s.tell(ctx)
@@ -156,7 +207,7 @@ func (s *contactRounds) round(ctx workflow.Context) error {
 }
 
 // drain reads every signal that came. One that can't be read still says that something changed.
-func (s *contactRounds) drain() {
+func (s *rounds) drain() {
 	var raw converter.RawValue
 	for s.signals.ReceiveAsync(&raw) {
 		s.heard++
@@ -175,30 +226,30 @@ func (s *contactRounds) drain() {
 }
 
 // put merges a hint into the pending one.
-func (s *contactRounds) put(hint names.Hint) {
+func (s *rounds) put(hint names.Hint) {
 	hint.Contact = "" // it is this run's
 	if s.pending != nil {
-		hint = s.pending.Merge(hint)
+		hint = s.merge(*s.pending, hint)
 	}
 	s.pending = &hint
 }
 
-// take returns the hint for the next round. Without a signal, or when a person asked, it holds no time: the contact is
-// read whatever was read before.
-func (s *contactRounds) take() names.Hint {
+// take returns the hint for the next round. Without a signal, or when a person asked, it holds no time: GHL is read
+// whatever was read before.
+func (s *rounds) take() names.Hint {
 	var hint names.Hint
 	if s.pending != nil {
 		hint = *s.pending
 	}
 	if s.asked() {
-		hint = names.Hint{Received: hint.Received, Events: hint.Events}
+		hint = s.merge(hint, names.Hint{})
 	}
 	s.pending = nil
 	return hint
 }
 
 // ended notes an answer. Where it asks for another round, the state says why.
-func (s *contactRounds) ended(ctx workflow.Context, answer activities.Answer) {
+func (s *rounds) ended(ctx workflow.Context, answer activities.Answer) {
 	s.result, s.code, s.failures = answer.Result, answer.Code, 0
 	s.searchable = s.searchable || answer.Searchable
 	switch {
@@ -215,18 +266,18 @@ func (s *contactRounds) ended(ctx workflow.Context, answer activities.Answer) {
 }
 
 // fell notes a failed round.
-func (s *contactRounds) fell(ctx workflow.Context, f failure) error {
+func (s *rounds) fell(ctx workflow.Context, f failure) error {
 	s.failures++
 	s.state, s.code = names.StateRetrying, f.code
 	s.next = workflow.Now(ctx).Add(backOff(s.failures, f.wait))
-	workflow.GetLogger(ctx).Warn("round failed", "location", s.ref.Location, "contact", s.ref.Contact,
+	workflow.GetLogger(ctx).Warn("round failed", "location", s.location, s.noun, s.id,
 		"code", f.code, "failures", s.failures, "next", s.next)
 	return f.never
 }
 
 // pause waits for a reason to go round again; false: there is none, so the run may complete. That no signal is unread
 // is found in the workflow task that completes the run: should one come meanwhile, the server refuses the completion.
-func (s *contactRounds) pause(ctx workflow.Context) (bool, error) {
+func (s *rounds) pause(ctx workflow.Context) (bool, error) {
 	if s.state == names.StateFinished {
 		if err := workflow.Await(ctx, func() bool { return s.asked() || workflow.AllHandlersFinished(ctx) }); err != nil {
 			return false, err
@@ -243,7 +294,7 @@ func (s *contactRounds) pause(ctx workflow.Context) (bool, error) {
 
 // cutShort tells whether a pause ends early. "Waiting" never does: the answer would be the same. While a system is away,
 // only a person's question tries before its time: signals would turn the outage into a storm of calls.
-func (s *contactRounds) cutShort() bool {
+func (s *rounds) cutShort() bool {
 	switch s.state {
 	case names.StateConfirming:
 		return s.asked() || s.signals.Len() > 0
@@ -254,10 +305,10 @@ func (s *contactRounds) cutShort() bool {
 }
 
 // asked tells whether an update waits for a round that has not begun.
-func (s *contactRounds) asked() bool { return s.wanted > s.rounds }
+func (s *rounds) asked() bool { return s.wanted > s.begun }
 
 // full tells whether a fresh run must take over.
-func (s *contactRounds) full(ctx workflow.Context) bool { return crowded(ctx, s.heard+s.signals.Len()) }
+func (s *rounds) full(ctx workflow.Context) bool { return crowded(ctx, s.heard+s.signals.Len()) }
 
 // crowded tells whether a run with so many signals has to make room.
 func crowded(ctx workflow.Context, signals int) bool {
@@ -266,21 +317,18 @@ func crowded(ctx workflow.Context, signals int) bool {
 }
 
 // handOver continues as new with what is unfinished.
-func (s *contactRounds) handOver(ctx workflow.Context) (crm.Result, error) {
+func (s *rounds) handOver(ctx workflow.Context) (crm.Result, error) {
 	s.leaving = true
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return s.leave(ctx, err)
 	}
 	s.drain()
-	return crm.Result{}, workflow.NewContinueAsNewError(ctx, s.workflow, names.ContactInput{
-		Location: s.ref.Location,
-		Contact:  s.ref.Contact,
-		Carried:  &names.ContactCarried{Hint: s.pending, Failures: s.failures, Rounds: s.rounds, NotBefore: s.next},
-	})
+	return crm.Result{}, workflow.NewContinueAsNewError(ctx, s.workflow,
+		s.input(&names.ContactCarried{Hint: s.pending, Failures: s.failures, Rounds: s.begun, NotBefore: s.next}))
 }
 
 // leave ends the run with an error, after those who asked have been told.
-func (s *contactRounds) leave(ctx workflow.Context, err error) (crm.Result, error) {
+func (s *rounds) leave(ctx workflow.Context, err error) (crm.Result, error) {
 	s.leaving, s.failure = true, err
 	ctx, cancel := workflow.NewDisconnectedContext(ctx) // also when the run was cancelled
 	defer cancel()
@@ -292,7 +340,7 @@ func (s *contactRounds) leave(ctx workflow.Context, err error) (crm.Result, erro
 
 // tell shows people how the round ended: in the UI in words, and by search attributes. A change that simply succeeds
 // costs no upsert, since its run was started with the attributes.
-func (s *contactRounds) tell(ctx workflow.Context) {
+func (s *rounds) tell(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, s.words())
 	state := ""
 	switch {
@@ -303,7 +351,7 @@ func (s *contactRounds) tell(ctx workflow.Context) {
 	}
 	var upserts []temporal.SearchAttributeUpdate
 	if !s.indexed {
-		upserts = append(upserts, names.GhlLocation.ValueSet(s.ref.Location), names.GhlContact.ValueSet(s.ref.Contact))
+		upserts = append(upserts, s.attributes...)
 	}
 	switch {
 	case state == s.indexedAs:
@@ -316,14 +364,14 @@ func (s *contactRounds) tell(ctx workflow.Context) {
 		return
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, upserts...); err != nil {
-		workflow.GetLogger(ctx).Warn("search attributes not set", "location", s.ref.Location, "contact", s.ref.Contact, "error", err)
+		workflow.GetLogger(ctx).Warn("search attributes not set", "location", s.location, s.noun, s.id, "error", err)
 		return
 	}
 	s.indexed, s.indexedAs = true, state
 }
 
 // words says in Markdown how the last round ended and what comes next.
-func (s *contactRounds) words() string {
+func (s *rounds) words() string {
 	var b strings.Builder
 	switch {
 	case s.state == names.StateRetrying:
@@ -346,7 +394,7 @@ func (s *contactRounds) words() string {
 	if !s.next.IsZero() {
 		fmt.Fprintf(&b, "\n\nNext round: %s (%s).", s.next.UTC().Format(time.RFC3339), s.state)
 	}
-	fmt.Fprintf(&b, "\n\nRounds: %d.", s.rounds)
+	fmt.Fprintf(&b, "\n\nRounds: %d.", s.begun)
 	return b.String()
 }
 
@@ -363,10 +411,10 @@ func explain(failed crm.Code) string {
 }
 
 // status is the query.
-func (s *contactRounds) status() (names.ContactStatus, error) {
+func (s *rounds) status() (names.ContactStatus, error) {
 	return names.ContactStatus{
 		State:       s.state,
-		Rounds:      s.rounds,
+		Rounds:      s.begun,
 		Failures:    s.failures,
 		LastOutcome: string(s.result.Outcome),
 		Code:        string(s.code),
