@@ -14,10 +14,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/crm/rules"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
-// Contacts brings contacts into step. All fields but Observe are needed.
+// Contacts brings contacts into step. All fields but Rules, Segments and Observe are needed.
 type Contacts struct {
 	Source      crm.Source
 	Destination crm.Destination
@@ -28,11 +29,14 @@ type Contacts struct {
 	Quiet       time.Duration // at most one round of a contact in this time
 	Lease       time.Duration // how long a round may write; a crashed one blocks its contact as long
 	KeepDeleted bool          // what is deleted in GHL stays in Rankr, unlinked
+	Rules       *rules.Rules  // nil: none
+	Segments    *Segments     // which brings about what the rules decide; nil only without rules
 	Searchable  func() bool   // whether the server knows our search attributes
 	// Observe is told of each round that ended; received is when we heard of the change, zero if nobody told us.
 	Observe func(location string, object crm.Object, outcome crm.Outcome, received time.Time)
 
 	places places
+	asked  asked
 }
 
 // Links is what the deeds need of the store. The results [crm.ErrMoved], [crm.ErrTaken] and [crm.ErrBraked] mean that
@@ -106,17 +110,56 @@ func (c *Contacts) BringIntoStep(ctx context.Context, in Round) (Answer, error) 
 		return Answer{}, leave(err)
 	}
 	retry := in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1
-	result, err := c.bring(ctx, in.Ref, in.Hint, retry)
+	result, err := c.bring(ctx, in.Ref, in.Hint, retry, c.askSegments)
 	if err != nil {
 		return Answer{}, leave(err)
 	}
 	return Answer{Result: result, Searchable: c.Searchable()}, nil
 }
 
-// bring runs one round of a contact.
-func (c *Contacts) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retry bool) (crm.Result, error) {
+// bring runs one round of a contact, and has what it decided beside the contact brought about by segment. The round is
+// saved by then, and not at its end before that has happened: a crash in between runs it again.
+func (c *Contacts) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retry bool, segment segmenter) (crm.Result, error) {
 	r := round{Contacts: c, ref: ref, object: crm.ContactItself, hint: hint, doubt: retry}
-	return c.guarded(ctx, &r, r.once)
+	return c.guarded(ctx, &r, func(ctx context.Context) (crm.Result, error) {
+		result, err := r.once(ctx)
+		if err != nil {
+			return result, err
+		}
+		if err := c.askBusiness(ctx, ref.Location, r.saved.Decision.Business); err != nil || !r.saved.Undecided() {
+			return result, err
+		}
+		return result, segment(ctx, ref, names.Hint{Contact: ref.Contact, At: r.saved.LastRead, Received: hint.Received})
+	})
+}
+
+// segmenter has what a contact's round decided brought about, in one way or another.
+type segmenter func(ctx context.Context, ref crm.Ref, hint names.Hint) error
+
+// askSegments leaves it to the contact's SegmentContact.
+func (c *Contacts) askSegments(ctx context.Context, ref crm.Ref, hint names.Hint) error {
+	return nudgeError(c.Nudge.Segments(ctx, ref.Location, hint))
+}
+
+// segment does it at once, where pages would else start a workflow for each contact. What does not end well at the first
+// try is left to SegmentContact, where its retries can be seen.
+func (c *Contacts) segment(ctx context.Context, ref crm.Ref, hint names.Hint) error {
+	if result, err := c.Segments.bring(ctx, ref, hint, false); err == nil && result.Wait == 0 {
+		return nil
+	}
+	return c.askSegments(ctx, ref, hint)
+}
+
+// askBusiness has the business of a contact that changed looked at, once in a while however many of its contacts change.
+func (c *Contacts) askBusiness(ctx context.Context, location, business string) error {
+	if business == "" || !c.asked.due(location+"/"+business) {
+		return nil
+	}
+	err := c.Nudge.Business(ctx, location, names.Hint{Contact: business, Received: time.Now()})
+	if err == nil {
+		c.asked.done(location + "/" + business)
+	}
+	return nudgeError(err)
 }
 
 // guarded runs a round and tells who counts how it ended.
@@ -129,6 +172,30 @@ func (c *Contacts) guarded(ctx context.Context, r *round, once func(context.Cont
 		c.Observe(r.ref.Location, r.object, result.Outcome, r.hint.Received)
 	}
 	return result, err
+}
+
+// asked keeps the times at which something was asked for, so that it is not asked for again too soon.
+type asked struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+// maxAsked bounds what is kept: beyond it everything may be asked for once more.
+const maxAsked = 10_000
+
+func (a *asked) due(name string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Since(a.at[name]) >= businessAge
+}
+
+func (a *asked) done(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.at == nil || len(a.at) >= maxAsked {
+		a.at = map[string]time.Time{}
+	}
+	a.at[name] = time.Now()
 }
 
 // unpanic turns a panic into an error: its text may hold anything, and must not reach the history.
@@ -221,7 +288,7 @@ func (p *page) one(ctx context.Context, hint names.Hint, alone bool) error {
 	if err := ref.Validate(); err != nil {
 		return p.finish(ctx, hint, crm.Result{Outcome: crm.Problem})
 	}
-	result, err := p.bring(ctx, ref, hint, p.retry)
+	result, err := p.bring(ctx, ref, hint, p.retry, p.segment)
 	if err == nil && result.Outcome != crm.Waiting && result.Outcome != crm.Covered {
 		p.mu.Lock()
 		p.worked = true

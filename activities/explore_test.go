@@ -262,7 +262,7 @@ func (r *run) start(name, contact string, retry bool, hint names.Hint) {
 	deed := r.contacts(a)
 	go func() {
 		defer close(a.asks)
-		result, err := deed.bring(context.Background(), crm.Ref{Location: where, Contact: contact}, hint, retry)
+		result, err := deed.bring(context.Background(), crm.Ref{Location: where, Contact: contact}, hint, retry, deed.askSegments)
 		a.observed += fmt.Sprint("→", result, err)
 		if err != nil {
 			r.again[contact], r.failed[contact] = true, true
@@ -527,7 +527,8 @@ func (r *run) nextMending(mended *int) bool {
 
 // mend brings a contact into step without any steps: how a scenario begins.
 func (r *run) mend(contact string, hint names.Hint, retry bool) {
-	_, err := r.contacts(nil).bring(context.Background(), crm.Ref{Location: where, Contact: contact}, hint, retry)
+	deed := r.contacts(nil)
+	_, err := deed.bring(context.Background(), crm.Ref{Location: where, Contact: contact}, hint, retry, deed.askSegments)
 	require.NoError(r.t, err)
 }
 

@@ -28,6 +28,9 @@ type round struct {
 	doubt    bool
 	winner   string // the record that Rankr named when it refused a duplicate
 	repeated bool   // a write was already tried once more in this round
+	// fresh is for how long a round that ended well is as good as a new one; zero: not at all.
+	fresh time.Duration
+	saved crm.Link // the row as this round left it, or found it where nothing was to be done
 }
 
 const (
@@ -104,7 +107,8 @@ func (r *round) early(ctx context.Context, was crm.Link) (crm.Result, bool, erro
 		return result, true, err
 	case was.Held():
 		return waiting(was.HeldUntil.Sub(was.Now)), true, nil
-	case r.covered(was):
+	case r.covered(was), r.isFresh(was):
+		r.saved = was
 		return crm.Result{Outcome: crm.Covered, RankrID: was.RankrID}, true, nil
 	}
 	if quiet := was.Finished.Add(r.Quiet).Sub(was.Now); quiet > 0 && !was.Finished.IsZero() {
@@ -117,6 +121,11 @@ func (r *round) early(ctx context.Context, was crm.Link) (crm.Result, bool, erro
 func (r *round) covered(was crm.Link) bool {
 	return !r.hint.At.IsZero() && was.Sure() && was.Problem == "" && was.MappingVersion == crm.MappingVersion &&
 		!r.hint.At.Add(coverMargin).After(was.Covered)
+}
+
+// isFresh tells whether the last round is recent enough to be as good as a new one.
+func (r *round) isFresh(was crm.Link) bool {
+	return was.Sure() && was.Problem == "" && !was.Finished.IsZero() && was.Now.Before(was.Finished.Add(r.fresh))
 }
 
 // sight is what a look at Rankr found.
@@ -220,7 +229,7 @@ func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Co
 	next := r.finished(was, seen, at)
 	next.RankrID, next.Deleted = target, false
 	next.Fields, next.Tags = r.Prints.Fields(want.Fields), want.Tags
-	next.DateUpdated = want.Updated
+	next.DateUpdated, next.Decision = want.Updated, r.Rules.Decide(was.Decision, want, at)
 	if target != was.RankrID {
 		next.CreatedByUs = was.Intent.Create && have != nil && have.ExternalID == r.ref.Contact
 	}
@@ -318,8 +327,52 @@ func (r *round) idempotencyKey(generation int) string {
 
 // derived is an idempotency key of this contact's, made of the parts.
 func (r *round) derived(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{r.StoreID, r.ref.Location, r.ref.Contact}, parts...), "/")))
+	return derived(append([]string{r.StoreID, r.ref.Location, r.ref.Contact}, parts...)...)
+}
+
+func derived(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "/")))
 	return hex.EncodeToString(sum[:16])
+}
+
+// belongs ends a round of what belongs to a contact when that has no record yet, or none any more.
+func (r *round) belongs(ctx context.Context, was, contact crm.Link) (crm.Result, bool, error) {
+	switch {
+	case contact.RankrID != "":
+		return crm.Result{}, false, nil
+	case contact.Deleted:
+		next := r.finished(was, sight{looked: true}, contact.LastRead)
+		next.RankrID, next.Fields, next.Records, next.Decision, next.Deleted = "", nil, nil, crm.Decision{}, true
+		result, err := r.advance(ctx, was, next, crm.Result{Outcome: crm.Gone})
+		return result, true, err
+	case contact.Problem != "":
+		result, err := r.park(ctx, was, time.Time{}, &crm.Error{Code: crm.NotLinked, Operation: "link"})
+		return result, true, err
+	}
+	return waiting(linkPatience), true, r.askContact(ctx)
+}
+
+// askContact asks for a round of the contact itself.
+func (r *round) askContact(ctx context.Context) error {
+	return nudgeError(r.Nudge.Contact(ctx, r.ref.Location, names.Hint{Contact: r.ref.Contact}))
+}
+
+// lostRecord asks for the contact's own round when its record is gone from Rankr: only that one may make it again.
+func (r *round) lostRecord(ctx context.Context, err error) error {
+	if !hasCode(err, crm.RankrNotFound) {
+		return err
+	}
+	contact, linkErr := r.Links.Link(ctx, r.ref, crm.ContactItself)
+	if linkErr != nil {
+		return storeError(linkErr)
+	}
+	if err := r.Links.Unsure(ctx, contact); err != nil {
+		return storeError(err)
+	}
+	if err := r.askContact(ctx); err != nil {
+		return err
+	}
+	return &crm.Error{Code: crm.Busy, Operation: "contact", Wait: linkPatience}
 }
 
 // advance ends a round that wrote nothing.
@@ -330,6 +383,7 @@ func (r *round) advance(ctx context.Context, was, next crm.Link, result crm.Resu
 	case err != nil:
 		return crm.Result{}, err
 	}
+	r.saved = next
 	return r.confirm(next, result), nil
 }
 
@@ -367,8 +421,11 @@ func (r *round) write(ctx context.Context, was, next crm.Link, claim crm.Claim, 
 		return r.broken(ctx, held, done, next, err)
 	}
 	next.RankrID, next.CreatedByUs = done.RankrID, done.CreatedByUs
-	if r.object == crm.TasksAndNotes { // Rankr gave them their ids just now
+	switch r.object {
+	case crm.TasksAndNotes: // Rankr gave them their ids just now
 		next.Fields, next.Records = done.Fields, done.Records
+	case crm.Segments:
+		next.Decision = done.Decision
 	}
 	if !next.Sure() {
 		next.Intent = held.Intent
@@ -376,6 +433,7 @@ func (r *round) write(ctx context.Context, was, next crm.Link, claim crm.Claim, 
 	if err := r.release(ctx, held, next, false, nil); err != nil {
 		return r.lost(ctx, held, err)
 	}
+	r.saved = next
 	if done.RankrID != "" {
 		result.RankrID = done.RankrID
 	}
@@ -407,7 +465,7 @@ func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause err
 	again := !r.repeated // start over at once, but only once: what does not help then needs time or a person
 	switch e.Code {
 	case crm.RankrNotFound: // deleted in Rankr by somebody: it is made again
-		if r.object == crm.ContactItself {
+		if r.object == crm.ContactItself || r.object == crm.ABusiness {
 			done.RankrID, done.CreatedByUs, done.Fields, done.Tags = "", false, nil, nil
 			done.Generation++
 		} else { // one of them, or the whole record
@@ -534,7 +592,7 @@ func (r *round) gone(ctx context.Context, was crm.Link, seen sight, at time.Time
 	}
 	next := r.finished(was, seen, at)
 	next.RankrID, next.CreatedByUs, next.Fields, next.Tags, next.Deleted = "", false, nil, nil, true
-	next.DateUpdated = time.Time{}
+	next.DateUpdated, next.Decision = time.Time{}, crm.Decision{}
 	if target == "" {
 		return r.advance(ctx, was, next, crm.Result{Outcome: crm.Gone})
 	}

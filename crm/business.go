@@ -3,6 +3,7 @@ package crm
 import (
 	"context"
 	"iter"
+	"strings"
 	"time"
 )
 
@@ -26,6 +27,12 @@ func MapBusiness(b Business, location Location) Business {
 
 // NeedsCountry tells whether the business's phone can only be understood with its location's country.
 func (b Business) NeedsCountry() bool { return Contact{Fields: b.Fields}.NeedsCountry() }
+
+// Named tells whether the business has the one field that both systems require.
+func (b Business) Named() bool {
+	name, _ := b.Fields["name"].(string)
+	return strings.TrimSpace(name) != ""
+}
 
 // BusinessSource is what a [Source] tells of businesses. All errors are *Error.
 type BusinessSource interface {

@@ -38,10 +38,10 @@ func (d Decision) Same(other Decision) bool {
 }
 
 // Undecided tells whether what the contact's last finished round decided has not been brought about, or not in the record
-// that it is linked to now.
+// that it is linked to now. Of a contact that is gone it is undecided that nothing is to be remembered.
 func (l Link) Undecided() bool {
-	if l.RankrID == "" || l.Deleted {
-		return false
+	if l.RankrID == "" {
+		return l.Deleted && l.SegmentedRecord != ""
 	}
 	return !l.Decision.Same(l.Segmented) || l.SegmentedRecord != l.RankrID && !l.Decision.Empty()
 }
