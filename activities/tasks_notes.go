@@ -120,7 +120,7 @@ func (a *alignment) base(ctx context.Context, was crm.Link) (base crm.Link, look
 	}
 	for _, task := range tasks {
 		if task.ExternalID != "" {
-			base.Fields["task/"+task.ExternalID], base.Records["task/"+task.ExternalID] = a.taskPrint(task), task.ID
+			base.Fields["task/"+task.ExternalID], base.Records["task/"+task.ExternalID] = taskPrint(a.Prints, task), task.ID
 		}
 	}
 	for _, note := range notes {
@@ -170,7 +170,7 @@ func (a *alignment) wanted(ctx context.Context) (want []item, at time.Time, err 
 	}
 	for _, task := range tasks {
 		task = crm.MapTask(task)
-		want = append(want, item{name: "task/" + task.ID, print: a.taskPrint(task), task: &task})
+		want = append(want, item{name: "task/" + task.ID, print: taskPrint(a.Prints, task), task: &task})
 	}
 	for _, note := range notes {
 		note = crm.MapNote(note)
@@ -187,13 +187,13 @@ type item struct {
 }
 
 // taskPrint is the fingerprint of what a task says, and after a dot whether it is done: completing has a call of its own.
-func (a *alignment) taskPrint(task crm.Task) string {
+func taskPrint(prints crm.Fingerprinter, task crm.Task) string {
 	task = crm.MapTask(task)
 	due := ""
 	if !task.Due.IsZero() {
 		due = task.Due.Format(time.RFC3339Nano)
 	}
-	return fmt.Sprintf("%s.%t", a.Prints.Bytes([]byte("task"), []byte(task.Title), []byte(task.Body), []byte(due), []byte(task.AssignedTo)), task.Done)
+	return fmt.Sprintf("%s.%t", prints.Bytes([]byte("task"), []byte(task.Title), []byte(task.Body), []byte(due), []byte(task.AssignedTo)), task.Done)
 }
 
 func (a *alignment) notePrint(note crm.Note) string {
