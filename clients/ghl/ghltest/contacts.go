@@ -224,6 +224,13 @@ func onlyTagsDiffer(before, after *Contact) bool {
 	return !sameTags(before, after) && before.DND == after.DND && sameOtherwise(before, after)
 }
 
+// onlyBusinessDiffers tells whether a contact was attached to a business or detached from one, and nothing else.
+func onlyBusinessDiffers(before, after *Contact) bool {
+	same := *after
+	same.BusinessID, same.DateUpdated = before.BusinessID, before.DateUpdated
+	return before.BusinessID != after.BusinessID && reflect.DeepEqual(*before, same)
+}
+
 func sameTags(before, after *Contact) bool { return slices.Equal(before.Tags, after.Tags) }
 
 // sameOtherwise compares all but the tags, the do-not-disturb settings and the date of the change.

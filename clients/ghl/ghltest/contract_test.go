@@ -19,7 +19,7 @@ import (
 )
 
 // specs are the official OpenAPI documents.
-type specs struct{ contacts, locations, users *openapi3.T }
+type specs struct{ contacts, locations, users, businesses *openapi3.T }
 
 func officialSpecs(t *testing.T) specs {
 	t.Helper()
@@ -33,7 +33,7 @@ func officialSpecs(t *testing.T) specs {
 		}
 		return doc
 	}
-	return specs{load("contacts.json"), load("locations.json"), load("users.json")}
+	return specs{load("contacts.json"), load("locations.json"), load("users.json"), load("businesses.json")}
 }
 
 // exceptions are the places where the documents are silent or wrong, and why the fake does not follow them.
@@ -42,14 +42,21 @@ var exceptions = map[string]string{
 	"404":                        "no 404 is declared in v2; v3 declares it",
 	"contacts.search 422":        "only 200, 400 and 401 are declared; 422 was seen without locationId or pageLimit",
 	"locations.tasks.search 200": "a task is declared as a list, which can't be",
+	"businesses.list 422":        "only 200, 400 and 401 are declared; the other lists declare it",
+	attaching + " 400":           "only 200 and 422 are declared; all others declare it, and 401",
+	attaching + " 401":           "as with 400",
 	customFieldValue:             "declared as a string, but the fields' types are number, list and object as well",
 }
 
-const customFieldValue = "contact.customFields.value"
+const (
+	customFieldValue = "contact.customFields.value"
+	attaching        = "contacts.business.bulk-update"
+)
 
 // templates are the documents' paths of the operations.
 var templates = map[string]string{
 	"contacts.upsert": "/contacts/upsert", "contacts.get-duplicate": "/contacts/search/duplicate",
+	"businesses.list": "/businesses/", "businesses.get": "/businesses/{businessId}", attaching: "/contacts/bulk/business",
 	"contacts.list": "/contacts/", "contacts.list-by-business": "/contacts/business/{businessId}",
 	"contacts.appointments.list": "/contacts/{contactId}/appointments", "users.list-by-location": "/users/",
 	"contacts.create": "/contacts/", "contacts.search": "/contacts/search",
@@ -78,6 +85,9 @@ func (s specs) check(t *testing.T, call ghltest.Call, request *http.Request, r r
 	if strings.HasPrefix(call.Operation, "users.") {
 		doc = s.users
 	}
+	if strings.HasPrefix(call.Operation, "businesses.") {
+		doc = s.businesses
+	}
 	path := doc.Paths.Value(template)
 	require.NotNil(t, path, template)
 	input := &openapi3filter.ResponseValidationInput{
@@ -102,7 +112,12 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 	require.NoError(t, a.SetAppointments(ids[0], ghltest.Appointment{
 		ID: "A", CalendarID: "k", Title: "Visit", Status: "new", AssignedTo: "u", Notes: "n", Address: "a", Start: "2021-07-16 11:00:00", End: "x",
 	}))
-	_, err := a.Edit(ids[0], func(c *ghltest.Contact) { c.BusinessID = "b" })
+	business := a.AddBusiness(home, ghltest.Business{
+		Name: "Brook", Email: "hello@brook.example", Phone: "+12025550100", Website: "brook.example", Address: "1", City: "c", State: "s",
+		PostalCode: "1", Country: "us", Description: "d",
+	}).ID
+	a.AddBusiness("other", ghltest.Business{ID: "others"})
+	_, err := a.Attach(ids[0], business)
 	require.NoError(t, err)
 	full := map[string]any{
 		"locationId": home, "firstName": "Ada", "lastName": "Brook", "email": "a@us.example", "phone": "+12025550199", "gender": "female",
@@ -186,8 +201,16 @@ func TestEveryAnswerFitsTheOfficialDocuments(t *testing.T) {
 		hanging()
 		try("GET", "/contacts/?limit=100&locationId="+home, nil)
 		try("GET", "/contacts/?limit=101&locationId="+home, nil)
-		try("GET", "/contacts/business/b?locationId="+home, nil)
+		try("GET", "/contacts/business/"+business+"?locationId="+home, nil)
 		try("GET", "/contacts/business/b?skip=x&locationId="+home, nil)
+		try("GET", "/businesses/?locationId="+home, nil)
+		try("GET", "/businesses/?skip=x&locationId="+home, nil)
+		for _, id := range []string{business, "others", "nobody"} {
+			try("GET", "/businesses/"+id, nil)
+			try("POST", "/contacts/bulk/business", map[string]any{"locationId": home, "ids": ids[:2], "businessId": id})
+		}
+		try("POST", "/contacts/bulk/business", map[string]any{"locationId": home, "ids": ids[1:2], "businessId": nil})
+		try("POST", "/contacts/bulk/business", map[string]any{"locationId": home})
 		try("GET", "/contacts/"+ids[0]+"/appointments", nil)
 		try("GET", "/users/?locationId="+home, nil)
 		try("DELETE", "/contacts/"+ids[len(ids)-1], nil)

@@ -14,33 +14,41 @@ import (
 func (s *Server) Control() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]func(*http.Request) (any, error){
-		"GET /knobs":                 func(*http.Request) (any, error) { return s.Knobs(), nil },
-		"PATCH /knobs":               s.patchKnobs,
-		"PUT /locations":             s.putLocation,
-		"POST /locations/{id}/seed":  s.seed,
-		"GET /locations/{id}/limits": func(r *http.Request) (any, error) { return s.Limits(r.PathValue("id")), nil },
-		"GET /contacts":              func(r *http.Request) (any, error) { return s.Contacts(r.URL.Query().Get("location")), nil },
-		"POST /contacts":             s.postContact,
-		"GET /contacts/{id}":         s.readContact,
-		"PATCH /contacts/{id}":       s.patchContact,
-		"DELETE /contacts/{id}":      func(r *http.Request) (any, error) { return nil, s.person(r).Delete(r.PathValue("id")) },
-		"POST /contacts/{id}/tags":   s.tag(Person.Tag),
-		"DELETE /contacts/{id}/tags": s.tag(Person.Untag),
-		"GET /contacts/{id}/tasks":   func(r *http.Request) (any, error) { return s.Tasks(r.PathValue("id")), nil },
-		"POST /contacts/{id}/tasks":  post(s, Person.AddTask),
-		"PATCH /tasks/{id}":          patch(s, Person.EditTask),
-		"DELETE /tasks/{id}":         func(r *http.Request) (any, error) { return nil, s.person(r).DeleteTask(r.PathValue("id")) },
-		"GET /contacts/{id}/notes":   func(r *http.Request) (any, error) { return s.Notes(r.PathValue("id")), nil },
-		"POST /contacts/{id}/notes":  post(s, Person.AddNote),
-		"PATCH /notes/{id}":          patch(s, Person.EditNote),
-		"DELETE /notes/{id}":         func(r *http.Request) (any, error) { return nil, s.person(r).DeleteNote(r.PathValue("id")) },
-		"GET /calls":                 func(*http.Request) (any, error) { return s.Calls(), nil },
-		"GET /stats":                 func(*http.Request) (any, error) { return s.Stats(), nil },
-		"POST /reset":                func(*http.Request) (any, error) { s.Reset(); return nil, nil },
-		"GET /deliveries":            func(*http.Request) (any, error) { return s.Deliveries(), nil },
-		"POST /settle":               func(r *http.Request) (any, error) { return nil, s.Settle(r.Context()) },
-		"POST /events/{kind}/{id}":   s.signedEvent,
-		"GET /key":                   func(*http.Request) (any, error) { return s.PublicKey(), nil },
+		"GET /knobs":                     func(*http.Request) (any, error) { return s.Knobs(), nil },
+		"PATCH /knobs":                   s.patchKnobs,
+		"PUT /locations":                 s.putLocation,
+		"POST /locations/{id}/seed":      s.seed,
+		"GET /locations/{id}/limits":     func(r *http.Request) (any, error) { return s.Limits(r.PathValue("id")), nil },
+		"POST /locations/{id}/scopes":    s.scope((*Server).Grant),
+		"DELETE /locations/{id}/scopes":  s.scope((*Server).Revoke),
+		"GET /businesses":                func(r *http.Request) (any, error) { return s.Businesses(r.URL.Query().Get("location")), nil },
+		"POST /businesses":               s.postBusiness,
+		"PATCH /businesses/{id}":         patch(s, Person.EditBusiness),
+		"DELETE /businesses/{id}":        func(r *http.Request) (any, error) { return nil, s.person(r).DeleteBusiness(r.PathValue("id")) },
+		"PUT /contacts/{id}/business":    s.attachment,
+		"DELETE /contacts/{id}/business": func(r *http.Request) (any, error) { return s.person(r).Detach(r.PathValue("id")) },
+		"GET /contacts":                  func(r *http.Request) (any, error) { return s.Contacts(r.URL.Query().Get("location")), nil },
+		"POST /contacts":                 s.postContact,
+		"GET /contacts/{id}":             s.readContact,
+		"PATCH /contacts/{id}":           s.patchContact,
+		"DELETE /contacts/{id}":          func(r *http.Request) (any, error) { return nil, s.person(r).Delete(r.PathValue("id")) },
+		"POST /contacts/{id}/tags":       s.tag(Person.Tag),
+		"DELETE /contacts/{id}/tags":     s.tag(Person.Untag),
+		"GET /contacts/{id}/tasks":       func(r *http.Request) (any, error) { return s.Tasks(r.PathValue("id")), nil },
+		"POST /contacts/{id}/tasks":      post(s, Person.AddTask),
+		"PATCH /tasks/{id}":              patch(s, Person.EditTask),
+		"DELETE /tasks/{id}":             func(r *http.Request) (any, error) { return nil, s.person(r).DeleteTask(r.PathValue("id")) },
+		"GET /contacts/{id}/notes":       func(r *http.Request) (any, error) { return s.Notes(r.PathValue("id")), nil },
+		"POST /contacts/{id}/notes":      post(s, Person.AddNote),
+		"PATCH /notes/{id}":              patch(s, Person.EditNote),
+		"DELETE /notes/{id}":             func(r *http.Request) (any, error) { return nil, s.person(r).DeleteNote(r.PathValue("id")) },
+		"GET /calls":                     func(*http.Request) (any, error) { return s.Calls(), nil },
+		"GET /stats":                     func(*http.Request) (any, error) { return s.Stats(), nil },
+		"POST /reset":                    func(*http.Request) (any, error) { s.Reset(); return nil, nil },
+		"GET /deliveries":                func(*http.Request) (any, error) { return s.Deliveries(), nil },
+		"POST /settle":                   func(r *http.Request) (any, error) { return nil, s.Settle(r.Context()) },
+		"POST /events/{kind}/{id}":       s.signedEvent,
+		"GET /key":                       func(*http.Request) (any, error) { return s.PublicKey(), nil },
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { control(w, r, handle) })
 	}
@@ -105,6 +113,34 @@ func (s *Server) putLocation(r *http.Request) (any, error) {
 	return l, nil
 }
 
+// scope changes the scopes of a location by those that the body lists.
+func (s *Server) scope(change func(*Server, string, ...string)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var scopes []string
+		if err := json.NewDecoder(r.Body).Decode(&scopes); err != nil {
+			return nil, err
+		}
+		change(s, r.PathValue("id"), scopes...)
+		return nil, nil
+	}
+}
+
+func (s *Server) postBusiness(r *http.Request) (any, error) {
+	var b Business
+	if err := json.NewDecoder(r.Body).Decode(&b); err != nil {
+		return nil, err
+	}
+	return s.person(r).AddBusiness(b.Location, b), nil
+}
+
+func (s *Server) attachment(r *http.Request) (any, error) {
+	var business string
+	if err := json.NewDecoder(r.Body).Decode(&business); err != nil {
+		return nil, err
+	}
+	return s.person(r).Attach(r.PathValue("id"), business)
+}
+
 func (s *Server) seed(r *http.Request) (any, error) {
 	n, err := strconv.Atoi(r.URL.Query().Get("n"))
 	if err != nil || n < 0 {
@@ -155,7 +191,7 @@ func post[T any](s *Server, add func(Person, string, T) (T, error)) func(*http.R
 	}
 }
 
-// patch sets what the body names of a task or note; an empty value clears.
+// patch sets what the body names of a task, a note or a business; an empty value clears.
 func patch[T any](s *Server, edit func(Person, string, func(*T)) (T, error)) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		var values json.RawMessage

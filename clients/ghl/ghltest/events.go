@@ -57,7 +57,12 @@ func (c *Contact) home() (location, contact string) { return c.Location, c.ID }
 
 // announce tells the listener, if there is one, of a contact's change: before is nil for a create, after for a
 // delete.
-func (s *Server) announce(before, after *Contact) { s.publish(eventsOf(before, after)...) }
+func (s *Server) announce(before, after *Contact) {
+	if before != nil && after != nil && onlyBusinessDiffers(before, after) && !s.current().AttachingUpdates {
+		return
+	}
+	s.publish(eventsOf(before, after)...)
+}
 
 // publish hands events over to the sender, if anybody listens.
 func (s *Server) publish(events ...event) {

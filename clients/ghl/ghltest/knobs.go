@@ -16,7 +16,7 @@ import (
 type Knobs struct {
 	Faults []Fault `json:"faults,omitempty"` // the first that fits a call is done to it
 
-	NotFoundAll bool `json:"notFoundAll,omitempty"` // no contact is found, as when a location has moved away
+	NotFoundAll bool `json:"notFoundAll,omitempty"` // no contact and no business is found, as when a location has moved away
 
 	Unlimited bool          `json:"unlimited,omitempty"` // no limit and no header about one; calls are still counted
 	Max       int           `json:"max,omitempty"`       // calls per window; 0: 100
@@ -26,6 +26,8 @@ type Knobs struct {
 	Lag           time.Duration `json:"lag,omitempty"`           // how long a change stays invisible to the search for contacts
 	Complete      bool          `json:"complete,omitempty"`      // search documents hold every value unaltered
 	TagsLeaveDate bool          `json:"tagsLeaveDate,omitempty"` // a change of tags alone leaves dateUpdated as it is
+
+	AttachingUpdates bool `json:"attachingUpdates,omitempty"` // attaching to a business, or detaching, moves dateUpdated and sends ContactUpdate
 
 	WebhookURL        string        `json:"webhookUrl,omitempty"`        // empty: nobody listens, nothing is sent
 	Nested            bool          `json:"nested,omitempty"`            // events hold the record under "data"

@@ -49,9 +49,9 @@ func listByBusiness(x *exchange) answer {
 	if !ok {
 		return refusal
 	}
-	skip, err := strconv.Atoi(query.Get("skip"))
-	if query.Has("skip") && (err != nil || skip < 0) {
-		return refuse(http.StatusUnprocessableEntity, "skip must be a number string")
+	skip, refusal, ok := skipped(query)
+	if !ok {
+		return refusal
 	}
 	return x.list(x.location.newest(query.Get("query"), func(c *Contact) bool { return c.BusinessID == x.id }), skip, limit)
 }

@@ -60,6 +60,30 @@ func (s *Server) PutLocation(settings Location) {
 	}
 }
 
+// Revoke takes scopes from a location's tokens: calls that need them are refused.
+func (s *Server) Revoke(location string, scopes ...string) {
+	s.rescope(location, func(have []string) []string {
+		return slices.DeleteFunc(have, func(scope string) bool { return slices.Contains(scopes, scope) })
+	})
+}
+
+// Grant gives scopes to a location's tokens.
+func (s *Server) Grant(location string, scopes ...string) {
+	s.rescope(location, func(have []string) []string { return append(have, scopes...) })
+}
+
+// rescope changes a location's scopes and leaves its other settings as they are.
+func (s *Server) rescope(location string, change func([]string) []string) {
+	settings := *s.demand(location).settings.Load()
+	if settings.Scopes == nil {
+		for _, op := range operations {
+			settings.Scopes = append(settings.Scopes, op.scope)
+		}
+	}
+	settings.Scopes = change(slices.Clone(settings.Scopes))
+	s.PutLocation(settings)
+}
+
 // location returns a location that is there.
 func (s *Server) location(id string) (*location, bool) {
 	entry, ok := s.locations.Load(id)

@@ -2,8 +2,8 @@ package ghltest
 
 import "slices"
 
-// Person changes contacts, tasks and notes as somebody does in GHL's own pages: nothing is counted against a limit, duplicates are
-// possible, and webhooks go out.
+// Person changes contacts, tasks, notes and businesses as somebody does in GHL's own pages: nothing is counted against a
+// limit, duplicates are possible, and webhooks go out.
 type Person struct {
 	server *Server
 	quiet  bool

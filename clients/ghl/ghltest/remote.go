@@ -144,6 +144,47 @@ func (r RemoteServer) DeleteNote(ctx context.Context, id string) error {
 	return r.do(ctx, http.MethodDelete, r.as("/notes/"+url.PathEscape(id)), nil, nil)
 }
 
+// Revoke takes scopes from a location's tokens.
+func (r RemoteServer) Revoke(ctx context.Context, location string, scopes ...string) error {
+	return r.do(ctx, http.MethodDelete, "/locations/"+url.PathEscape(location)+"/scopes", scopes, nil)
+}
+
+// Grant gives scopes to a location's tokens.
+func (r RemoteServer) Grant(ctx context.Context, location string, scopes ...string) error {
+	return r.do(ctx, http.MethodPost, "/locations/"+url.PathEscape(location)+"/scopes", scopes, nil)
+}
+
+// Businesses returns a location's businesses, the one made last first.
+func (r RemoteServer) Businesses(ctx context.Context, location string) ([]Business, error) {
+	return ask[[]Business](ctx, r, http.MethodGet, "/businesses?location="+url.QueryEscape(location), nil)
+}
+
+// AddBusiness makes a business in a location and returns it as saved.
+func (r RemoteServer) AddBusiness(ctx context.Context, location string, b Business) (Business, error) {
+	b.Location = location
+	return ask[Business](ctx, r, http.MethodPost, "/businesses", b)
+}
+
+// EditBusiness sets the named values (JSON names of [Business]); empty ones clear.
+func (r RemoteServer) EditBusiness(ctx context.Context, id string, values map[string]any) (Business, error) {
+	return ask[Business](ctx, r, http.MethodPatch, "/businesses/"+url.PathEscape(id), values)
+}
+
+// DeleteBusiness deletes a business and detaches its contacts.
+func (r RemoteServer) DeleteBusiness(ctx context.Context, id string) error {
+	return r.do(ctx, http.MethodDelete, r.as("/businesses/"+url.PathEscape(id)), nil, nil)
+}
+
+// Attach attaches a contact to a business.
+func (r RemoteServer) Attach(ctx context.Context, contact, business string) (Contact, error) {
+	return ask[Contact](ctx, r, http.MethodPut, r.as(contactPath(contact)+"/business"), business)
+}
+
+// Detach takes a contact off its business.
+func (r RemoteServer) Detach(ctx context.Context, contact string) (Contact, error) {
+	return ask[Contact](ctx, r, http.MethodDelete, r.as(contactPath(contact)+"/business"), nil)
+}
+
 // Calls returns the newest calls, oldest first.
 func (r RemoteServer) Calls(ctx context.Context) ([]Call, error) {
 	return ask[[]Call](ctx, r, http.MethodGet, "/calls", nil)

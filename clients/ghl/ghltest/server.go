@@ -30,6 +30,7 @@ type Server struct {
 	tokens    sync.Map // token → *location
 	records   sync.Map // contact id → *record
 	owners    sync.Map // task or note id → the *record of its contact
+	companies sync.Map // business id → *location
 
 	knobs     atomic.Pointer[Knobs]
 	knobsLock sync.Mutex // held by whoever replaces knobs
@@ -63,6 +64,9 @@ var operations = []operation{
 	{"contacts.list", "GET", "contacts/", "contacts.readonly", []string{"locationId", "limit", "startAfter", "startAfterId", "query"}, listContacts},
 	{"contacts.list-by-business", "GET", "contacts/business/{id}", "contacts.readonly", []string{"locationId", "limit", "skip", "query"}, listByBusiness},
 	{"contacts.appointments.list", "GET", "contacts/{id}/appointments", "contacts.readonly", nil, listAppointments},
+	{"businesses.list", "GET", "businesses/", "businesses.readonly", []string{"locationId", "limit", "skip"}, listBusinesses},
+	{"businesses.get", "GET", "businesses/{id}", "businesses.readonly", nil, getBusiness},
+	{"contacts.business.bulk-update", "POST", "contacts/bulk/business", "contacts.write", nil, attachContacts},
 	{"users.list-by-location", "GET", "users/", "users.readonly", []string{"locationId"}, listUsers},
 	{"contacts.get", "GET", "contacts/{id}", "contacts.readonly", nil, getContact},
 	{"contacts.update", "PUT", "contacts/{id}", "contacts.write", nil, updateContact},

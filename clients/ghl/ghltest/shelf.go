@@ -32,6 +32,8 @@ type shelf struct {
 	byPhone  holders
 	found    []*Contact // what the search shows, by dateUpdated and id
 	late     []change   // what it does not show yet, oldest first
+
+	businesses map[string]*Business // its versions are never changed, only replaced
 }
 
 // change is a write on its way to the search index.
@@ -122,7 +124,7 @@ func (s *Server) replace(rec *record, change func(*Contact) error) (before, afte
 	}
 	next.ID, next.Location, next.DateAdded = before.ID, before.Location, before.DateAdded
 	next.DateUpdated = before.DateUpdated
-	if !s.current().TagsLeaveDate || !onlyTagsDiffer(before, &next) {
+	if s.current().moveDate(before, &next) {
 		next.DateUpdated = s.now().UTC().Truncate(time.Millisecond)
 		if !next.DateUpdated.After(before.DateUpdated) {
 			next.DateUpdated = before.DateUpdated.Add(time.Millisecond)
@@ -130,6 +132,17 @@ func (s *Server) replace(rec *record, change func(*Contact) error) (before, afte
 	}
 	l.settle(rec, before, &next, s.now(), s.current().Lag)
 	return before, &next, nil
+}
+
+// moveDate tells whether dateUpdated moves with a change.
+func (k *Knobs) moveDate(before, after *Contact) bool {
+	switch {
+	case onlyTagsDiffer(before, after):
+		return !k.TagsLeaveDate
+	case onlyBusinessDiffers(before, after):
+		return k.AttachingUpdates
+	}
+	return true
 }
 
 // remove deletes a contact for good, and what hangs on it.

@@ -91,6 +91,10 @@ func TestEveryEffectOnAContactIsTold(t *testing.T) {
 	a.call("PUT", "/contacts/"+id, map[string]any{"nonsense": 1})
 	a.call("GET", "/contacts/"+id, nil)
 	assert.Empty(t, l.take(a), "nothing changed")
+	a.call("DELETE", "/contacts/"+id+"/tags", map[string]any{"tags": []string{"news"}})
+	assert.Equal(t, []string{"ContactTagUpdate"}, kinds(l.take(a)))
+	a.call("DELETE", "/contacts/"+id+"/tags", map[string]any{"tags": []string{"news"}})
+	assert.Empty(t, l.take(a), "it is gone already")
 	a.call("DELETE", "/contacts/"+id, nil)
 	assert.Equal(t, []string{"ContactDelete"}, kinds(l.take(a)))
 }
