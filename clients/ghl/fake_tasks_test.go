@@ -100,6 +100,36 @@ func TestTheTaskSearchFindsEveryTaskOnce(t *testing.T) {
 	assert.Equal(t, 3, server.Count("locations.tasks.search"))
 }
 
+func TestTheOpenTasksAreWalkedFromWhereverOneStarts(t *testing.T) {
+	server, client := fake(t, nil)
+	contact := server.Create("L", ghltest.Contact{}).ID
+	var want []string // newest first
+	for i := range 260 {
+		task, err := server.AddTask(contact, ghltest.Task{Title: "Call", Completed: i%2 == 0, DateAdded: due.Add(-time.Duration(i) * time.Minute)})
+		require.NoError(t, err)
+		if !task.Completed {
+			want = append(want, task.ID)
+		}
+	}
+	for skip, calls := range map[int]int{0: 2, 7: 2, 100: 2, 130: 1, 131: 1, 9999: 1} {
+		walk := client.OpenTasks(t.Context(), "L", skip)
+		server.Reset()
+		for range 2 { // a walk can be walked again
+			got := []string{}
+			for page, err := range walk {
+				require.NoError(t, err)
+				assert.Len(t, page.Tasks, page.Rows)
+				for _, task := range page.Tasks {
+					assert.False(t, task.Done)
+					got = append(got, task.ID)
+				}
+			}
+			assert.Equal(t, want[min(skip, len(want)):], got, skip)
+		}
+		assert.Equal(t, 2*calls, server.Count("locations.tasks.search"), skip)
+	}
+}
+
 func TestTasksAndNotesSurviveEveryFaultOfTheFake(t *testing.T) {
 	server, client := fake(t, nil)
 	server.Set(func(k *ghltest.Knobs) { k.Unlimited = true })
@@ -126,6 +156,11 @@ func TestTasksAndNotesSurviveEveryFaultOfTheFake(t *testing.T) {
 		assert.ErrorIs(t, err, &crm.Error{Code: test.want}, name)
 		for _, err := range client.SearchTasks(t.Context(), "L") {
 			if name != "foreign" { // a search names the contacts itself
+				assert.ErrorIs(t, err, &crm.Error{Code: test.want}, name)
+			}
+		}
+		for _, err := range client.OpenTasks(t.Context(), "L", 0) {
+			if name != "foreign" {
 				assert.ErrorIs(t, err, &crm.Error{Code: test.want}, name)
 			}
 		}

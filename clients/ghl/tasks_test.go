@@ -2,6 +2,7 @@ package ghl
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"strings"
 	"testing"
@@ -188,6 +189,11 @@ func TestWhatCantBeATaskOrNoteIsNotAskedFor(t *testing.T) {
 		"due":      func() error { _, err := c.CreateTask(ctx, ref, crm.Task{Title: "x"}); return err },
 		"content":  func() error { _, err := c.CreateNote(ctx, ref, ""); return err },
 		"location": func() error { _, err := walkTasks(t, c, "a/b"); return err },
+		"skip": func() (err error) {
+			for _, err = range c.OpenTasks(ctx, "L", -1) {
+			}
+			return err
+		},
 	} {
 		assert.Equal(t, crm.InvalidInput, codeOf(t, call()), name)
 	}
@@ -204,10 +210,16 @@ func TestAWriteThatFailsTellsWhetherItMayHaveLanded(t *testing.T) {
 	}
 }
 
-// walkTasks collects all pages; the last error ends it.
+// walkTasks collects all pages of all tasks.
 func walkTasks(t *testing.T, c *Client, location string) (pages []crm.TaskPage, err error) {
 	t.Helper()
-	for page, e := range c.SearchTasks(t.Context(), location) {
+	return collect(t, c.SearchTasks(t.Context(), location))
+}
+
+// collect keeps all pages; the last error ends it.
+func collect(t *testing.T, walk iter.Seq2[crm.TaskPage, error]) (pages []crm.TaskPage, err error) {
+	t.Helper()
+	for page, e := range walk {
 		if e != nil {
 			require.NoError(t, err, "nothing may come after an error")
 			err = e
@@ -308,4 +320,29 @@ func TestTaskSearchBelievesNoOddAnswer(t *testing.T) {
 	pages, err := walkTasks(t, c, "L")
 	require.NoError(t, err)
 	assert.Equal(t, []crm.Task{{ID: "T2", Contact: "C", Done: true}}, pages[0].Tasks, "a task without a contact is nobody's")
+}
+
+func TestOpenTasksAreAskedForWithAFilterFromWhereOneStarts(t *testing.T) {
+	s, c := scripted(t, nil)
+	s.taskPages(100, 30, 0)
+	walk := c.OpenTasks(t.Context(), "L", 40)
+	pages, err := collect(t, walk)
+	require.NoError(t, err)
+	assert.Len(t, pages, 2)
+	again, err := collect(t, walk)
+	require.NoError(t, err)
+	assert.Equal(t, []crm.TaskPage{{At: clock}}, again, "beyond the end is one empty page")
+	assert.Equal(t, []string{
+		`{"limit":100,"skip":40,"completed":false}`, `{"limit":100,"skip":140,"completed":false}`, `{"limit":100,"skip":40,"completed":false}`,
+	}, s.bodies, "a walk that is walked again starts where it started")
+}
+
+func TestAFilterThatIsNotHeededLetsNoDoneTaskThrough(t *testing.T) {
+	s, c := scripted(t, map[string]string{"locations.tasks.search": `{"tasks":[` + oneTask + `,{"id":"T2","contactId":"C"},{"id":"T3"}]}`})
+	pages, err := collect(t, c.OpenTasks(t.Context(), "L", 0))
+	require.NoError(t, err)
+	require.Len(t, pages, 1)
+	assert.Equal(t, []crm.Task{{ID: "T2", Contact: "C"}}, pages[0].Tasks)
+	assert.Equal(t, 3, pages[0].Rows, "whoever goes on from here must skip them all")
+	assert.Equal(t, 1, s.count("locations.tasks.search"))
 }
