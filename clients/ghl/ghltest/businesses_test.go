@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -256,4 +257,21 @@ func TestBusinessesCanBeChangedFromAnotherProcess(t *testing.T) {
 	assert.Equal(t, 401, a.call("GET", "/contacts/"+contact, nil).status)
 	require.NoError(t, r.Grant(ctx, home, "contacts.readonly"))
 	assert.Equal(t, 200, a.call("GET", "/contacts/"+contact, nil).status)
+}
+
+func TestADeletedBusinessKeepsNobodyWhoWasBeingAttached(t *testing.T) {
+	a := start(t)
+	brook := a.AddBusiness(home, ghltest.Business{Name: "Brook"}).ID
+	ids := a.Seed(home, 200)
+	var group sync.WaitGroup
+	for _, id := range ids {
+		group.Go(func() {
+			if _, err := a.Attach(id, brook); err != nil {
+				assert.ErrorIs(t, err, ghltest.ErrGone)
+			}
+		})
+	}
+	group.Go(func() { assert.NoError(t, a.DeleteBusiness(brook)) })
+	group.Wait()
+	assert.Empty(t, a.members(brook))
 }
