@@ -32,6 +32,9 @@ type Note struct {
 type PolledTask struct {
 	Contact string
 	Open    bool // as far as the last whole walk tells
+	// Known is a fingerprint of the state, and of the record it belongs in, that was last found in step or handed over;
+	// empty: neither ever was.
+	Known string
 }
 
 // TaskEvent is what may happen to a task, and what a rule may wait for.

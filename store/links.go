@@ -270,3 +270,31 @@ func moved(result sql.Result, err error) error {
 	}
 	return crm.ErrMoved
 }
+
+// Attached returns the linked contacts that are attached to a business, as far as their last finished rounds know.
+func (s *Store) Attached(ctx context.Context, location, business string) ([]string, error) {
+	return s.contacts(ctx, `SELECT contact FROM links
+		WHERE location = ? AND object = 'contact' AND rankr_id <> '' AND json_extract(nullif(decision, ''), '$.business') = ?`, location, business)
+}
+
+// MirroredBusinesses returns the businesses of a location that have a record in Rankr.
+func (s *Store) MirroredBusinesses(ctx context.Context, location string) ([]string, error) {
+	return s.contacts(ctx, "SELECT contact FROM links WHERE location = ? AND object = 'business' AND rankr_id <> ''", location)
+}
+
+func (s *Store) contacts(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var contacts []string
+	for rows.Next() {
+		var contact string
+		if err := rows.Scan(&contact); err != nil {
+			return nil, err
+		}
+		contacts = append(contacts, contact)
+	}
+	return contacts, rows.Err()
+}

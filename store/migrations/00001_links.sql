@@ -34,6 +34,8 @@ CREATE TABLE links (
 );
 -- Two contacts of one location can't be linked to one record: the loser of two becomes a problem.
 CREATE UNIQUE INDEX links_rankr_id ON links (location, object, rankr_id) WHERE rankr_id <> '';
+-- Which contacts are remembered to be attached to a business.
+CREATE INDEX links_business ON links (location, json_extract(nullif(decision, ''), '$.business')) WHERE object = 'contact' AND rankr_id <> '';
 
 -- Every task that polls ever saw open, for GHL tells neither when a task was made nor that it was edited or, sometimes, whose
 -- it is. The row with an empty task says that all tasks of the location were seen once.
@@ -42,8 +44,10 @@ CREATE TABLE polled_tasks (
     task     TEXT NOT NULL,
     contact  TEXT NOT NULL,
     open     BOOLEAN NOT NULL,
+    known    TEXT NOT NULL,
     PRIMARY KEY (location, task)
 );
+CREATE INDEX polled_tasks_open ON polled_tasks (location) WHERE open;
 
 CREATE TABLE problems (
     location     TEXT    NOT NULL,
