@@ -13,22 +13,27 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/rankrsync/rankrsync/crm"
-	"github.com/rankrsync/rankrsync/workflows/names"
+	"github.com/rankrsync/rankrsync/crm/rules"
 )
 
 // TasksAndNotes makes the tasks and notes that mirror GHL's in Rankr exactly GHL's. What people made in Rankr
-// themselves carries no GHL id and is never touched. All fields are needed.
+// themselves carries no GHL id and is never touched. All fields but Rules are needed.
 type TasksAndNotes struct {
 	Contacts    *Contacts // whose links, lease, clocks and way back to Temporal are shared
 	Source      crm.TaskSource
 	Destination crm.TaskDestination
+	Rules       *rules.Rules // which tasks of the team follow a task; nil: none
 }
 
 // BringTasksAndNotesIntoStep does for a contact's tasks and notes what BringIntoStep does for the contact, under the same
-// protocol with a row of its own: two reads in GHL, and a write in Rankr for each that differs.
+// protocol with a row of its own: two reads in GHL, and a write in Rankr for each that differs. What happened to a task is
+// followed by what the rules say.
 func (t *TasksAndNotes) BringTasksAndNotesIntoStep(ctx context.Context, in Round) (Answer, error) {
 	if err := in.Validate(); err != nil {
 		return Answer{}, leave(err)
+	}
+	if t.awaited(in.Hint.Events) {
+		in.Hint.At = time.Time{}
 	}
 	retry := in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1
 	a := alignment{TasksAndNotes: t, round: round{Contacts: t.Contacts, ref: in.Ref, object: crm.TasksAndNotes, hint: in.Hint, doubt: retry}}
@@ -40,7 +45,7 @@ func (t *TasksAndNotes) BringTasksAndNotesIntoStep(ctx context.Context, in Round
 }
 
 // alignment is a round of a contact's tasks and notes. Its link's Fields hold a fingerprint and its Records Rankr's id
-// for each, by the name "task/<GHL id>" or "note/<GHL id>".
+// for each, by the name "task/<GHL id>" or "note/<GHL id>"; follow_ups.go has the other names.
 type alignment struct {
 	*TasksAndNotes
 	round
@@ -63,7 +68,12 @@ func (a *alignment) once(ctx context.Context) (crm.Result, error) {
 	if err != nil {
 		return crm.Result{}, storeError(err)
 	}
-	if result, done, err := a.unlinked(ctx, was, contact); done {
+	if contact.RankrID == "" && contact.Deleted {
+		if err := a.noDueDates(ctx, was); err != nil {
+			return crm.Result{}, err
+		}
+	}
+	if result, done, err := a.belongs(ctx, was, contact); done {
 		return result, err
 	}
 	a.record = contact.RankrID
@@ -81,29 +91,8 @@ func (a *alignment) once(ctx context.Context) (crm.Result, error) {
 	return a.align(ctx, was, base, want, looked, at)
 }
 
-// unlinked ends a round of a contact that has no record yet, or none any more.
-func (a *alignment) unlinked(ctx context.Context, was, contact crm.Link) (crm.Result, bool, error) {
-	switch {
-	case contact.RankrID != "":
-		return crm.Result{}, false, nil
-	case contact.Deleted:
-		next := a.finished(was, sight{looked: true}, contact.LastRead)
-		next.RankrID, next.Fields, next.Records, next.Deleted = "", nil, nil, true
-		result, err := a.advance(ctx, was, next, crm.Result{Outcome: crm.Gone})
-		return result, true, err
-	case contact.Problem != "":
-		result, err := a.park(ctx, was, time.Time{}, &crm.Error{Code: crm.NotLinked, Operation: "link"})
-		return result, true, err
-	}
-	return waiting(linkPatience), true, a.askContact(ctx)
-}
-
-// askContact asks for a round of the contact itself.
-func (a *alignment) askContact(ctx context.Context) error {
-	return nudgeError(a.Nudge.Contact(ctx, a.ref.Location, names.Hint{Contact: a.ref.Contact}))
-}
-
-// base is what Rankr has of ours: as the link remembers it while that can be believed, else as Rankr itself says.
+// base is what Rankr has of ours: as the link remembers it while that can be believed, else as Rankr itself says. What
+// carries an external id that is none of GHL's is not a mirror's; Rankr's ids of follow-ups are told by theirs.
 func (a *alignment) base(ctx context.Context, was crm.Link) (base crm.Link, looked bool, err error) {
 	if !a.doubt && a.winner == "" && was.Sure() && was.RankrID == a.record {
 		return was, false, nil
@@ -119,39 +108,24 @@ func (a *alignment) base(ctx context.Context, was crm.Link) (base crm.Link, look
 		return base, true, a.lostRecord(ctx, err)
 	}
 	for _, task := range tasks {
-		if task.ExternalID != "" {
-			base.Fields["task/"+task.ExternalID], base.Records["task/"+task.ExternalID] = taskPrint(a.Prints, task), task.ID
+		switch id := task.ExternalID; {
+		case crm.ValidID(id):
+			base.Fields["task/"+id], base.Records["task/"+id] = taskPrint(a.Prints, task), task.ID
+		case strings.HasPrefix(id, followUpMark):
+			base.Records[id] = task.ID
 		}
 	}
 	for _, note := range notes {
-		if note.ExternalID != "" {
+		if crm.ValidID(note.ExternalID) {
 			base.Fields["note/"+note.ExternalID], base.Records["note/"+note.ExternalID] = a.notePrint(note), note.ID
 		}
 	}
 	for name := range was.Records {
-		if _, there := base.Records[name]; !there { // deleted by somebody: its idempotency key would bring the old answer back
+		if _, there := base.Records[name]; !there && mirrored(name) { // deleted by somebody: its idempotency key would bring the old answer back
 			base.Generation = was.Generation + 1
 		}
 	}
 	return base, true, nil
-}
-
-// lostRecord asks for the contact's own round when its record is gone from Rankr: only that one may make it again.
-func (a *alignment) lostRecord(ctx context.Context, err error) error {
-	if !hasCode(err, crm.RankrNotFound) {
-		return err
-	}
-	contact, linkErr := a.Links.Link(ctx, a.ref, crm.ContactItself)
-	if linkErr != nil {
-		return storeError(linkErr)
-	}
-	if err := a.Links.Unsure(ctx, contact); err != nil {
-		return storeError(err)
-	}
-	if err := a.askContact(ctx); err != nil {
-		return err
-	}
-	return &crm.Error{Code: crm.Busy, Operation: "contact", Wait: linkPatience}
 }
 
 // wanted reads GHL: one call for all tasks, one for all notes. What GHL no longer lists is no longer wanted; the
@@ -177,6 +151,11 @@ func (a *alignment) wanted(ctx context.Context) (want []item, at time.Time, err 
 		want = append(want, item{name: "note/" + note.ID, print: a.notePrint(note), note: &note})
 	}
 	return want, at, nil
+}
+
+// mirrored tells whether a name of the link is that of a task or note in GHL.
+func mirrored(name string) bool {
+	return strings.HasPrefix(name, "task/") || strings.HasPrefix(name, "note/")
 }
 
 // item is one task or note as it should be in Rankr.
@@ -208,7 +187,8 @@ type step struct {
 }
 
 func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, looked bool, at time.Time) (crm.Result, error) {
-	steps := a.plan(base, want)
+	base, steps := a.follow(was, base, want, at)
+	steps = append(a.plan(base, want), steps...)
 	next := a.finished(was, sight{looked: looked}, at)
 	next.RankrID, next.Deleted, next.MappingVersion = a.record, false, crm.MappingVersion
 	next.Fields, next.Records, next.Generation = base.Fields, base.Records, base.Generation
@@ -216,7 +196,6 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 	if len(steps) == 0 {
 		return a.advance(ctx, was, next, result)
 	}
-	result.Outcome = crm.Updated
 	more := len(steps) > maxWrites
 	if more { // the rest follows at once; until then no hint is covered
 		steps, result = steps[:maxWrites], waiting(0)
@@ -225,38 +204,52 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 	claim := crm.Claim{RankrID: a.record}
 	for _, s := range steps {
 		claim.Intent.Fields = append(claim.Intent.Fields, s.name)
-		if kind, _, _ := strings.Cut(s.name, "/"); !slices.Contains(result.Fields, kind+"s") {
-			result.Fields = append(result.Fields, kind+"s")
-		}
 	}
-	result, err := a.write(ctx, was, next, claim, result, func(ctx context.Context, done *crm.Link) error {
+	if result.Fields = written(steps); len(result.Fields) > 0 && !more {
+		result.Outcome = crm.Updated
+	}
+	taken := 0
+	result, err := a.write(ctx, was, next, claim, result, func(ctx context.Context, done *crm.Link) (err error) {
 		done.RankrID = a.record // what is in Fields and Records is this record's
 		done.Fields, done.Records, done.Generation = maps.Clone(base.Fields), maps.Clone(base.Records), base.Generation
-		if done.Fields == nil {
-			done.Fields, done.Records = crm.Fingerprints{}, map[string]string{}
-		}
-		return carryOut(ctx, steps, done)
+		taken, err = carryOut(ctx, steps, done)
+		return err
 	})
-	if err == nil && more && result.Outcome == crm.Problem { // of one of them, and the rest has not had its turn
+	if err == nil && more && taken > 0 && result.Outcome == crm.Problem { // of one of them, and the rest has not had its turn
 		result.Wait = time.Second
 	}
 	return result, err
 }
 
-// carryOut takes the steps. What Rankr refuses for its content does not keep the others from theirs.
-func carryOut(ctx context.Context, steps []step, done *crm.Link) error {
+// written says what steps write in Rankr.
+func written(steps []step) (fields []string) {
+	kinds := map[string]string{"task": "tasks", "note": "notes", "followUp": "followUps"}
+	for _, s := range steps {
+		kind, _, _ := strings.Cut(s.name, "/")
+		if field := kinds[kind]; field != "" && !slices.Contains(fields, field) {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+// carryOut takes the steps, and counts those that went well. What Rankr refuses for its content, or a rule that failed, does
+// not keep the others from theirs.
+func carryOut(ctx context.Context, steps []step, done *crm.Link) (taken int, err error) {
 	var refused error
 	for _, s := range steps {
 		err := s.do(ctx, done)
 		switch {
-		case hasCode(err, crm.RankrInvalid):
+		case hasCode(err, crm.RankrInvalid, crm.RuleFailed):
 			refused = cmp.Or(refused, err)
 		case err != nil:
-			return err
+			return taken, err
+		default:
+			taken++
 		}
 		activity.RecordHeartbeat(ctx, s.name)
 	}
-	return refused
+	return taken, refused
 }
 
 // plan lists the writes that make what Rankr has of ours what GHL has.
@@ -270,7 +263,7 @@ func (a *alignment) plan(base crm.Link, want []item) []step {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(base.Records)) {
-		if !wanted[name] {
+		if mirrored(name) && !wanted[name] {
 			steps = append(steps, a.remove(name, base.Records[name]))
 		}
 	}
