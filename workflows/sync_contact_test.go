@@ -39,14 +39,20 @@ func newContactRun(t *testing.T, script ...step) *contactRun {
 func newRunOf(t *testing.T, workflow, deed string, script ...step) *contactRun {
 	r := &contactRun{run: newRun(t), workflow: workflow, script: script}
 	r.deed(deed, func(_ context.Context, round activities.Round) (activities.Answer, error) {
-		r.rounds, r.at = append(r.rounds, round), append(r.at, r.passed())
-		next := r.script[0]
-		if len(r.script) > 1 {
-			r.script = r.script[1:]
-		}
-		return next()
+		r.rounds = append(r.rounds, round)
+		return r.play()
 	})
 	return r
+}
+
+// play does the next step of the script.
+func (r *contactRun) play() (activities.Answer, error) {
+	r.at = append(r.at, r.passed())
+	next := r.script[0]
+	if len(r.script) > 1 {
+		r.script = r.script[1:]
+	}
+	return next()
 }
 
 // ends answers with an outcome, and asks to come again where wait is set.

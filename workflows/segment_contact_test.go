@@ -1,0 +1,102 @@
+package workflows
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rankrsync/rankrsync/activities"
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/workflows/names"
+)
+
+func newSegmentRun(t *testing.T, script ...step) *contactRun {
+	return newRunOf(t, names.SegmentContact, names.BringSegmentsIntoStep, script...)
+}
+
+func TestADecisionIsBroughtAboutByADeedOfItsOwn(t *testing.T) {
+	r := newSegmentRun(t, ends(crm.Updated, 0))
+	r.after(0, func() { r.change(5) })
+	r.execute()
+	assert.Equal(t, crm.Updated, r.result().Outcome)
+	require.Len(t, r.rounds, 1)
+	assert.Equal(t, activities.Round{Ref: crm.Ref{Location: "L", Contact: "C"}, Hint: names.Hint{At: at(5)}}, r.rounds[0],
+		"the hint tells that GHL was read, and when")
+	assert.Empty(t, r.timers)
+}
+
+func TestDecisionsThatComeDuringARoundBecomeOneMore(t *testing.T) {
+	var r *contactRun
+	r = newSegmentRun(t, meanwhile(func() {
+		for _, second := range []int{3, 20, 7} {
+			r.change(second)
+		}
+	}, ends(crm.Updated, 0)), ends(crm.Unchanged, 0))
+	r.after(0, func() { r.change(1) })
+	r.execute()
+	require.Len(t, r.rounds, 2)
+	assert.Equal(t, at(20), r.rounds[1].Hint.At)
+}
+
+func TestADecisionWaitsForItsBusinessAndIsKept(t *testing.T) {
+	r := newSegmentRun(t, ends(crm.Waiting, 2*time.Second), ends(crm.Waiting, 2*time.Second), ends(crm.Updated, 0))
+	r.after(0, func() { r.change(5) })
+	r.execute()
+	require.Len(t, r.rounds, 3)
+	assert.Equal(t, at(5), r.rounds[2].Hint.At)
+	assert.Equal(t, []time.Duration{0, 2 * time.Second, 4 * time.Second}, r.at)
+}
+
+func TestADecisionOutlivesAnOutage(t *testing.T) {
+	r := newSegmentRun(t, fails(5*time.Minute), fails(5*time.Minute), ends(crm.Updated, 0))
+	r.after(0, func() { r.change(5) })
+	r.execute()
+	require.Len(t, r.rounds, 3)
+	assert.Equal(t, 2, r.rounds[2].Failures)
+	assert.Equal(t, at(5), r.rounds[2].Hint.At)
+	assert.Equal(t, []time.Duration{0, 5 * time.Minute, 10 * time.Minute}, r.at)
+}
+
+func TestWhoAsksForSegmentsHasTheContactRead(t *testing.T) {
+	r := newSegmentRun(t, ends(crm.Updated, 0))
+	var asked *asks
+	r.after(0, func() {
+		r.change(5)
+		asked = r.ask()
+	})
+	r.execute()
+	require.Len(t, r.rounds, 1)
+	assert.Zero(t, r.rounds[0].Hint.At, "a decision that is stored would do otherwise")
+	assert.Equal(t, crm.Updated, asked.result.Outcome)
+
+	r = newSegmentRun(t, ends(crm.Unchanged, 0))
+	r.execute()
+	assert.Zero(t, r.rounds[0].Hint, "so does who starts it by hand")
+}
+
+func TestAFreshRunOfSegmentsIsOfTheSameType(t *testing.T) {
+	var r *contactRun
+	r = newSegmentRun(t, meanwhile(func() {
+		r.change(8)
+		r.SetCurrentHistoryLength(maxEvents + 1)
+	}, ends(crm.Waiting, time.Second)))
+	r.execute()
+	next := continued[names.ContactInput](r.run)
+	require.NotNil(t, next.Carried)
+	assert.NotNil(t, next.Carried.Hint, "the decision that came meanwhile")
+	var fresh *workflow.ContinueAsNewError
+	require.ErrorAs(t, r.GetWorkflowError(), &fresh)
+	assert.Equal(t, names.SegmentContact, fresh.WorkflowType.Name)
+}
+
+func TestSegmentsOfAnImpossibleContactFailWithoutACall(t *testing.T) {
+	r := newSegmentRun(t, func() (activities.Answer, error) {
+		t.Error("the deed was called")
+		return activities.Answer{}, nil
+	})
+	r.ExecuteWorkflow(names.SegmentContact, names.ContactInput{Location: "L", Contact: "../C"})
+	failedWith(t, r.GetWorkflowError(), crm.InvalidInput)
+}
