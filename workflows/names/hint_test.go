@@ -2,6 +2,8 @@ package names
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +30,17 @@ func TestHintsTravelAsShortTextsAndComeBack(t *testing.T) {
 		`"C@1+x"`:              {Contact: "C@1+x"},
 		`"C@+1"`:               {Contact: "C@+1"},
 		`"\u003cscript\u003e"`: {Contact: "<script>"},
+
+		`"C#created/T"`:                            {Contact: "C", Events: []string{"created/T"}},
+		`"#overdue/T"`:                             {Events: []string{"overdue/T"}},
+		`"C@0+1767268800250#overdue/T"`:            {Contact: "C", Received: noon, Events: []string{"overdue/T"}},
+		`"C@1767268800250#completed/T"`:            {Contact: "C", At: noon, Events: []string{"completed/T"}},
+		`"@1767268800250+0#completed/T,created/U"`: {At: noon, Received: noon, Events: []string{"completed/T", "created/U"}},
+		`"a#b"`:          {Contact: "a#b"},
+		`"C#"`:           {Contact: "C#"},
+		`"C#created/"`:   {Contact: "C#created/"},
+		`"C#/T"`:         {Contact: "C#/T"},
+		`"C#created/T,"`: {Contact: "C#created/T,"},
 	} {
 		data, err := json.Marshal(hint)
 		require.NoError(t, err)
@@ -42,8 +55,8 @@ func TestHintsTravelAsShortTextsAndComeBack(t *testing.T) {
 func TestPeopleMayWriteHintsAsObjects(t *testing.T) {
 	var changed Changed
 	require.NoError(t, json.Unmarshal([]byte(
-		`{"hints":[{"contact":"C","at":"2026-01-01T12:00:00.25Z"},{"contact":"D"},"E",null]}`), &changed))
-	assert.Equal(t, []Hint{{Contact: "C", At: noon}, {Contact: "D"}, {Contact: "E"}, {}}, changed.Hints)
+		`{"hints":[{"contact":"C","at":"2026-01-01T12:00:00.25Z"},{"contact":"D","events":["created/T"]},"E",null]}`), &changed))
+	assert.Equal(t, []Hint{{Contact: "C", At: noon}, {Contact: "D", Events: []string{"created/T"}}, {Contact: "E"}, {}}, changed.Hints)
 
 	assert.Error(t, json.Unmarshal([]byte(`{"hints":[7]}`), &changed))
 	assert.Error(t, json.Unmarshal([]byte(`{"hints":[{"at":"yesterday"}]}`), &changed))
@@ -84,6 +97,43 @@ func TestTheOldestReceiptIsKept(t *testing.T) {
 	assert.Equal(t, early, late.Merge(early))
 	assert.Equal(t, early, early.Merge(late))
 	assert.Equal(t, noon, Hint{Contact: "C"}.Merge(early).Received)
+}
+
+func TestEventsAreJoinedSortedAndKeptOnce(t *testing.T) {
+	one := Hint{Contact: "C", At: noon, Events: []string{"created/T", "overdue/U"}}
+	other := Hint{Contact: "C", At: noon.Add(time.Second), Events: []string{"completed/T", "created/T"}}
+	want := Hint{Contact: "C", At: noon.Add(time.Second), Events: []string{"completed/T", "created/T", "overdue/U"}}
+	assert.Equal(t, want, one.Merge(other))
+	assert.Equal(t, want, other.Merge(one))
+	assert.Equal(t, []string{"created/T", "overdue/U"}, one.Events, "what was merged is left as it was")
+	assert.Equal(t, []string{"completed/T", "created/T"}, other.Events)
+
+	assert.Equal(t, one.Events, one.Merge(Hint{Contact: "C"}).Events, "a read that is asked for forgets none")
+	assert.Equal(t, one.Events, one.Merge(Hint{Contact: "C", Confirm: true}).Events)
+	assert.Nil(t, Hint{Contact: "C"}.Merge(Hint{Contact: "C"}).Events)
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	var all Hint
+	for i := range 2 * MaxEvents {
+		all = all.Merge(Hint{Events: []string{fmt.Sprintf("completed/%059d", i)}})
+	}
+	assert.Len(t, all.Events, MaxEvents)
+	assert.True(t, slices.IsSorted(all.Events))
+	data, err := json.Marshal(Changed{Hints: []Hint{all}})
+	require.NoError(t, err)
+	assert.Less(t, len(data), 20_000, "a round's input, again and again in one history")
+}
+
+func TestWhoDoesNotSayWhenHeHeardOfABusinessHasItRead(t *testing.T) {
+	heard, later := Hint{Received: noon}, Hint{Received: noon.Add(time.Second)}
+	assert.Equal(t, heard, heard.MergeOfBusiness(later))
+	assert.Equal(t, heard, later.MergeOfBusiness(heard))
+	assert.Zero(t, heard.MergeOfBusiness(Hint{}))
+	assert.Zero(t, Hint{}.MergeOfBusiness(heard))
+	assert.Zero(t, heard.MergeOfBusiness(Hint{}).MergeOfBusiness(later), "and nothing that comes after changes that")
+	assert.Equal(t, heard, heard.MergeOfBusiness(Hint{Confirm: true}), "a confirmation is nobody's wish")
+	assert.Equal(t, heard, Hint{Confirm: true}.MergeOfBusiness(heard))
 }
 
 func TestAFullSignalStaysFarFromTheServersLimit(t *testing.T) {

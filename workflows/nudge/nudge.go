@@ -117,12 +117,16 @@ func (n *Nudger) NoDueDate(ctx context.Context, location, contact, task string) 
 func (n *Nudger) directly(ctx context.Context, call func(context.Context) error) error {
 	select {
 	case n.slots <- struct{}{}:
+		defer func() { <-n.slots }()
 	case <-n.closing:
-		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-n.slots }()
+	select {
+	case <-n.closing: // also when there was a slot
+		return ErrClosed
+	default:
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.options.Timeout)
 	defer cancel()
 	return call(ctx)

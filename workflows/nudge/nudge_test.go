@@ -39,15 +39,16 @@ type fakeServer struct {
 }
 
 type signal struct {
-	id      string
-	at      time.Time
-	hints   []names.Hint
-	options client.StartWorkflowOptions
-	input   any
+	id       string
+	at       time.Time
+	hints    []names.Hint
+	options  client.StartWorkflowOptions
+	workflow any
+	input    any
 }
 
 func (s *fakeServer) SignalWithStartWorkflow(ctx context.Context, id, name string, arg any,
-	options client.StartWorkflowOptions, _ any, input ...any,
+	options client.StartWorkflowOptions, workflow any, input ...any,
 ) (client.WorkflowRun, error) {
 	s.begin(id)
 	defer s.end(id)
@@ -63,7 +64,7 @@ func (s *fakeServer) SignalWithStartWorkflow(ctx context.Context, id, name strin
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.signals = append(s.signals, signal{id, time.Now(), arg.(names.Changed).Hints, options, input[0]})
+	s.signals = append(s.signals, signal{id, time.Now(), arg.(names.Changed).Hints, options, workflow, input[0]})
 	return nil, nil
 }
 
@@ -141,6 +142,148 @@ func TestABurstOfTasksAndNotesIsOneMoreSignal(t *testing.T) {
 		assert.LessOrEqual(t, counted["contact/L/C"], 2)
 		assert.Len(t, counted, 2, "they don't mix")
 	})
+}
+
+func TestSegmentsAndBusinessesGoToWorkflowsOfTheirOwn(t *testing.T) {
+	server := &fakeServer{}
+	n := New(server, Options{SearchAttributes: func() bool { return true }})
+	require.NoError(t, n.Segments(t.Context(), "L", at("C", 1)))
+	require.NoError(t, n.Business(t.Context(), "L", at("B", 1)))
+	require.NoError(t, n.Close(t.Context()))
+	require.Len(t, server.signals, 2)
+
+	segments := server.signals[0]
+	assert.Equal(t, "segments/L/C", segments.id)
+	assert.Equal(t, "SegmentContact", segments.workflow)
+	assert.Equal(t, names.ContactInput{Location: "L", Contact: "C"}, segments.input)
+	assert.Equal(t, []names.Hint{at("C", 1)}, segments.hints)
+	assert.Equal(t, "Bring the segments and the business of GHL contact `C` of location `L` into step in Rankr", segments.options.StaticSummary)
+	contact, _ := segments.options.TypedSearchAttributes.GetKeyword(names.GhlContact)
+	assert.Equal(t, "C", contact)
+
+	business := server.signals[1]
+	assert.Equal(t, "business/L/B", business.id)
+	assert.Equal(t, "SyncBusiness", business.workflow)
+	assert.Equal(t, names.BusinessInput{Location: "L", Business: "B"}, business.input)
+	assert.Equal(t, []names.Hint{at("", 1)}, business.hints, "it is no contact's")
+	assert.Equal(t, "Bring GHL business `B` of location `L` into step in Rankr", business.options.StaticSummary)
+	location, _ := business.options.TypedSearchAttributes.GetKeyword(names.GhlLocation)
+	assert.Equal(t, "L", location)
+	assert.Equal(t, 1, business.options.TypedSearchAttributes.Size(), "who looks for the contact B must not find it")
+}
+
+func TestFiftyContactsOfABusinessAreOneMoreSignalAndAPersonsWishIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{took: 10 * time.Millisecond}
+		n := New(server, Options{})
+		heard := names.Hint{Contact: "B", Received: at("", 1).At}
+		first := make(chan error, 1)
+		go func() { first <- n.Business(t.Context(), "L", heard) }()
+		synctest.Wait()
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() { assert.NoError(t, n.Business(t.Context(), "L", heard)) })
+		}
+		synctest.Wait()
+		all.Go(func() { assert.NoError(t, n.Business(t.Context(), "L", names.Hint{Contact: "B"})) })
+		all.Wait()
+		require.NoError(t, <-first)
+		require.NoError(t, n.Close(t.Context()))
+		require.Len(t, server.signals, 2)
+		assert.Equal(t, []names.Hint{{Received: heard.Received}}, server.signals[0].hints)
+		assert.Equal(t, []names.Hint{{}}, server.signals[1].hints, "it is read, however little the others ask for")
+	})
+}
+
+// dueServer keeps runs that start later, as the server does.
+type dueServer struct {
+	client.Client
+	t     *testing.T
+	err   error
+	runs  map[string]client.StartWorkflowOptions // that wait, by workflow ID
+	input map[string]any
+	ended []string
+}
+
+func (s *dueServer) ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, input ...any) (client.WorkflowRun, error) {
+	_, bounded := ctx.Deadline()
+	assert.True(s.t, bounded)
+	if s.err != nil {
+		return nil, s.err
+	}
+	assert.Equal(s.t, "AwaitDueDate", workflow)
+	if _, waits := s.runs[options.ID]; waits {
+		require.Equal(s.t, enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING, options.WorkflowIDConflictPolicy)
+		s.ended = append(s.ended, options.ID)
+	}
+	s.runs[options.ID], s.input[options.ID] = options, input[0]
+	return nil, nil
+}
+
+func (s *dueServer) TerminateWorkflow(_ context.Context, id, run, reason string, _ ...any) error {
+	assert.Empty(s.t, run, "whichever runs")
+	assert.NotEmpty(s.t, reason)
+	if s.err != nil {
+		return s.err
+	}
+	if _, waits := s.runs[id]; !waits {
+		return serviceerror.NewNotFound("workflow execution already completed")
+	}
+	delete(s.runs, id)
+	s.ended = append(s.ended, id)
+	return nil
+}
+
+func newDueServer(t *testing.T) *dueServer {
+	return &dueServer{t: t, runs: map[string]client.StartWorkflowOptions{}, input: map[string]any{}}
+}
+
+func TestADueDateIsARunThatTheServerHoldsBackAndALaterOneReplacesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newDueServer(t)
+		n := New(server, Options{SearchAttributes: func() bool { return true }})
+		require.NoError(t, n.DueDate(t.Context(), "L", "C", "T", time.Now().Add(time.Hour)))
+		require.Len(t, server.runs, 1)
+		run := server.runs["due/L/C/T"]
+		assert.Equal(t, time.Hour, run.StartDelay)
+		assert.Equal(t, names.DueDateInput{Location: "L", Contact: "C", Task: "T"}, server.input["due/L/C/T"])
+		assert.Equal(t, "rankrsync", run.TaskQueue)
+		assert.Equal(t, "L", run.Priority.FairnessKey)
+		assert.Equal(t, 2, run.TypedSearchAttributes.Size())
+		assert.Equal(t, "Look at a task of GHL contact `C` of location `L` once it is due", run.StaticSummary)
+		assert.Empty(t, server.ended)
+
+		require.NoError(t, n.DueDate(t.Context(), "L", "C", "T", time.Now().Add(3*time.Hour)))
+		assert.Equal(t, []string{"due/L/C/T"}, server.ended)
+		assert.Equal(t, 3*time.Hour, server.runs["due/L/C/T"].StartDelay)
+
+		require.NoError(t, n.DueDate(t.Context(), "L", "C", "U", time.Now().Add(-time.Hour)))
+		assert.Zero(t, server.runs["due/L/C/U"].StartDelay, "overdue already: at once")
+		assert.Len(t, server.runs, 2, "each task has its own")
+	})
+}
+
+func TestADueDateIsTakenBackOnceAndNoneIsFine(t *testing.T) {
+	server := newDueServer(t)
+	n := New(server, Options{})
+	require.NoError(t, n.DueDate(t.Context(), "L", "C", "T", time.Now().Add(time.Hour)))
+	require.NoError(t, n.NoDueDate(t.Context(), "L", "C", "T"))
+	assert.Equal(t, []string{"due/L/C/T"}, server.ended)
+	assert.Empty(t, server.runs)
+	require.NoError(t, n.NoDueDate(t.Context(), "L", "C", "T"))
+	require.NoError(t, n.NoDueDate(t.Context(), "L", "C", "never"))
+}
+
+func TestADueDateThatTemporalDoesNotTakeIsAnError(t *testing.T) {
+	server := newDueServer(t)
+	server.err = errors.New("away")
+	n := New(server, Options{})
+	assert.ErrorIs(t, n.DueDate(t.Context(), "L", "C", "T", time.Now()), server.err)
+	assert.ErrorIs(t, n.NoDueDate(t.Context(), "L", "C", "T"), server.err)
+
+	require.NoError(t, n.Close(t.Context()))
+	assert.ErrorIs(t, n.DueDate(t.Context(), "L", "C", "T", time.Now()), ErrClosed)
+	assert.ErrorIs(t, n.NoDueDate(t.Context(), "L", "C", "T"), ErrClosed)
 }
 
 // pollServer is a server that knows one schedule.
