@@ -64,6 +64,16 @@ func (e event) sound() bool {
 	return crm.ValidID(e.location) && (e.homeless() || crm.ValidID(id))
 }
 
+// happened names what rules may wait for: that a task was made or completed. A task whose id can't be real has no such name;
+// that its contact may have changed stays true.
+func (e event) happened() []string {
+	told := map[string]crm.TaskEvent{"TaskCreate": crm.TaskCreated, "TaskComplete": crm.TaskCompleted}[e.kind]
+	if told == "" || !crm.ValidID(e.id) {
+		return nil
+	}
+	return []string{string(told) + "/" + e.id}
+}
+
 // maxSkew is how far GHL's clock may be ahead of ours before an event's time is taken for unknown.
 const maxSkew = time.Minute
 
@@ -103,7 +113,7 @@ func parse(body []byte, now time.Time) (event, error) {
 		app:      found["appId"],
 		id:       found["id"],
 		contact:  found["contactId"],
-		at:       happened(found["timestamp"], now),
+		at:       moment(found["timestamp"], now),
 	}, nil
 }
 
@@ -197,9 +207,9 @@ func text(decoder *jsontext.Decoder, found map[string]string, name string) error
 	return decoder.SkipValue()
 }
 
-// happened reads the envelope's time. One from the future would make the next, real change look older than it is,
+// moment reads the envelope's time. One from the future would make the next, real change look older than it is,
 // so it is taken for unknown, as is one that can't be read; a hint without a time always reads.
-func happened(text string, now time.Time) time.Time {
+func moment(text string, now time.Time) time.Time {
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil || at.After(now.Add(maxSkew)) {
 		return time.Time{}

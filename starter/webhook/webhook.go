@@ -1,5 +1,5 @@
 // Package webhook receives GHL's webhooks. A webhook is a hint, never data: once limited, verified and parsed, all
-// that is kept of it is which contact may have changed and when GHL says so.
+// that is kept of it is which contact may have changed, when GHL says so, and which of its tasks was made or completed.
 package webhook
 
 import (
@@ -203,7 +203,8 @@ func (h *receiver) nudge(ctx context.Context, e event) (Result, error) {
 	case e.about() == aContact:
 		return Accepted, h.Nudger.Contacts(ctx, e.location, names.Hint{Contact: e.id, At: e.at, Received: h.Now()})
 	}
-	return Accepted, h.Nudger.TasksAndNotes(ctx, e.location, names.Hint{Contact: e.contact, At: e.at, Received: h.Now()})
+	return Accepted, h.Nudger.TasksAndNotes(ctx, e.location,
+		names.Hint{Contact: e.contact, At: e.at, Received: h.Now(), Events: e.happened()})
 }
 
 // answer says as little as a sender needs; GHL reads the status only.

@@ -160,7 +160,10 @@ func TestASignedContactEventBecomesOneHintWithItsOwnTime(t *testing.T) {
 }
 
 func TestATaskOrNoteBecomesAHintForItsContactsTasksAndNotes(t *testing.T) {
-	for _, kind := range []string{"TaskCreate", "TaskComplete", "TaskDelete", "NoteCreate", "NoteUpdate", "NoteDelete"} {
+	for kind, events := range map[string][]string{
+		"TaskCreate": {"created/t"}, "TaskComplete": {"completed/t"}, "TaskDelete": nil,
+		"NoteCreate": nil, "NoteUpdate": nil, "NoteDelete": nil,
+	} {
 		for name, body := range map[string]string{
 			"flat":   `{"type":"` + kind + `","locationId":"` + location + `","id":"t","contactId":"` + contact + `","timestamp":"2026-09-01T11:59:00Z"}`,
 			"nested": `{"type":"` + kind + `","timestamp":"2026-09-01T11:59:00Z","data":{"id":"t","locationId":"` + location + `","contactId":"` + contact + `"}}`,
@@ -168,9 +171,20 @@ func TestATaskOrNoteBecomesAHintForItsContactsTasksAndNotes(t *testing.T) {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				b := start(t)
 				assert.Equal(t, 200, b.signed(body))
-				assert.Equal(t, []handed{{"tasks-notes", location, names.Hint{Contact: contact, At: now.Add(-time.Minute), Received: now}}}, b.temporal.got)
+				hint := names.Hint{Contact: contact, At: now.Add(-time.Minute), Received: now, Events: events}
+				assert.Equal(t, []handed{{"tasks-notes", location, hint}}, b.temporal.got)
 				b.only(kind + " accepted")
 			})
+		}
+	}
+}
+
+func TestATaskWhoseIdCanNotBeRealIsAHintWithoutAnEvent(t *testing.T) {
+	for _, id := range []string{``, `,"id":null`, `,"id":""`, `,"id":12`, `,"id":"a/b"`, `,"id":"a,overdue/b"`, `,"id":"followUp:r:t"`, `,"id":"` + strings.Repeat("a", 65) + `"`} {
+		for _, kind := range []string{"TaskCreate", "TaskComplete"} {
+			b := start(t)
+			assert.Equal(t, 200, b.signed(`{"type":"`+kind+`","locationId":"`+location+`","contactId":"`+contact+`"`+id+`}`))
+			assert.Equal(t, []handed{{"tasks-notes", location, names.Hint{Contact: contact, Received: now}}}, b.temporal.got)
 		}
 	}
 }
@@ -594,6 +608,10 @@ func FuzzReceiver(f *testing.F) {
 		got := n.got[0]
 		require.True(t, crm.ValidID(got.location) && (got.to == "poll" || crm.ValidID(got.hint.Contact)))
 		require.False(t, got.hint.At.After(now.Add(maxSkew)))
+		for _, event := range got.hint.Events {
+			_, task, _ := strings.Cut(event, "/")
+			require.True(t, got.to == "tasks-notes" && crm.ValidID(task), event)
+		}
 		var loose struct {
 			LocationID, ID, ContactID string
 			Data                      json.RawMessage
