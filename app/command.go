@@ -113,7 +113,7 @@ func byHand(searchable func() bool) nudge.Options {
 	return nudge.Options{SearchAttributes: searchable, Priority: names.PriorityOperations}
 }
 
-// Target is what a round is asked for.
+// Target is what a round is asked for. Of a business, the Ref's Contact is its id.
 type Target struct {
 	crm.Ref
 	Object crm.Object
@@ -123,16 +123,22 @@ type Target struct {
 func Nudge(ctx context.Context, temporal client.Client, searchable func() bool, targets []Target) error {
 	nudger := nudge.New(temporal, byHand(searchable))
 	defer closeNudger(nudger, slog.New(slog.DiscardHandler))
+	singles := map[crm.Object]func(context.Context, string, names.Hint) error{ // which are not gathered in pages
+		crm.TasksAndNotes: nudger.TasksAndNotes,
+		crm.Segments:      nudger.Segments,
+		crm.ABusiness:     nudger.Business,
+	}
 	contacts := map[string][]names.Hint{} // by location
 	var group errgroup.Group
 	group.SetLimit(8)
 	for _, target := range targets {
 		hint := names.Hint{Contact: target.Contact}
-		if target.Object == crm.TasksAndNotes {
-			group.Go(func() error { return nudger.TasksAndNotes(ctx, target.Location, hint) })
+		single, ok := singles[target.Object]
+		if !ok {
+			contacts[target.Location] = append(contacts[target.Location], hint)
 			continue
 		}
-		contacts[target.Location] = append(contacts[target.Location], hint)
+		group.Go(func() error { return single(ctx, target.Location, hint) })
 	}
 	for location, hints := range contacts {
 		for batch := range slices.Chunk(hints, names.MaxHints) {

@@ -1,4 +1,4 @@
-// Contacts by hand: the same workflows that a webhook starts, asked for by a person.
+// Contacts and businesses by hand: the same workflows that a webhook starts, asked for by a person.
 
 package app
 
@@ -11,7 +11,8 @@ import (
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
-// Contacts asks for rounds of single contacts: of one [crm.Object] of each.
+// Contacts asks for rounds of one [crm.Object]: of single contacts, or of single businesses, whose id then stands for the
+// contact's.
 type Contacts struct {
 	Temporal   client.Client
 	Searchable func() bool // whether the server knows our search attributes
@@ -35,12 +36,11 @@ func (c Contacts) Sync(ctx context.Context, ref crm.Ref) (crm.Result, error) {
 }
 
 func (c Contacts) ask(ctx context.Context, ref crm.Ref) (result crm.Result, err error) {
-	options := byHand(c.Searchable).Start(c.workflow(), ref.Location, ref.Contact)
-	options.ID = c.WorkflowID(ref)
-	start := c.Temporal.NewWithStartWorkflowOperation(options, c.workflow(),
-		names.ContactInput{Location: ref.Location, Contact: ref.Contact})
+	door := c.door(ref)
+	options := byHand(c.Searchable).Start(door.workflow, ref.Location, ref.Contact)
+	options.ID = door.id
 	update, err := c.Temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: start,
+		StartWorkflowOperation: c.Temporal.NewWithStartWorkflowOperation(options, door.workflow, door.input),
 		UpdateOptions: client.UpdateWorkflowOptions{
 			WorkflowID:   options.ID,
 			UpdateName:   names.SyncUpdate,
@@ -54,18 +54,27 @@ func (c Contacts) ask(ctx context.Context, ref crm.Ref) (result crm.Result, err 
 	return result, err
 }
 
-// WorkflowID is the ID of the workflow that does a contact's rounds.
-func (c Contacts) WorkflowID(ref crm.Ref) string {
-	if c.Object == crm.TasksAndNotes {
-		return names.TasksAndNotes(ref.Location, ref.Contact)
-	}
-	return names.Contact(ref.Location, ref.Contact)
+// WorkflowID is the ID of the workflow that does the rounds.
+func (c Contacts) WorkflowID(ref crm.Ref) string { return c.door(ref).id }
+
+// door is a workflow, as it starts.
+type door struct {
+	id, workflow string
+	input        any
 }
 
-// workflow is that workflow's type.
-func (c Contacts) workflow() string {
-	if c.Object == crm.TasksAndNotes {
-		return names.AlignTasksAndNotes
+func (c Contacts) door(ref crm.Ref) door {
+	contact := names.ContactInput{Location: ref.Location, Contact: ref.Contact}
+	switch c.Object {
+	case crm.TasksAndNotes:
+		return door{names.TasksAndNotes(ref.Location, ref.Contact), names.AlignTasksAndNotes, contact}
+	case crm.Segments:
+		return door{names.Segments(ref.Location, ref.Contact), names.SegmentContact, contact}
+	case crm.ABusiness:
+		return door{
+			names.Business(ref.Location, ref.Contact), names.SyncBusiness,
+			names.BusinessInput{Location: ref.Location, Business: ref.Contact},
+		}
 	}
-	return names.SyncContact
+	return door{names.Contact(ref.Location, ref.Contact), names.SyncContact, contact}
 }

@@ -22,6 +22,7 @@ type asked struct {
 	mu      sync.Mutex
 	options []client.StartWorkflowOptions
 	hints   map[string][]names.Hint // by workflow ID
+	inputs  []any                   // of what was started by an update
 	updates []client.UpdateWorkflowOptions
 	answers []crm.Result // of the updates, in turn
 	err     error
@@ -40,8 +41,8 @@ func (a *asked) SignalWithStartWorkflow(_ context.Context, id, _ string, arg any
 	return nil, a.err
 }
 
-func (a *asked) NewWithStartWorkflowOperation(options client.StartWorkflowOptions, _ any, _ ...any) client.WithStartWorkflowOperation {
-	a.options = append(a.options, options)
+func (a *asked) NewWithStartWorkflowOperation(options client.StartWorkflowOptions, _ any, input ...any) client.WithStartWorkflowOperation {
+	a.options, a.inputs = append(a.options, options), append(a.inputs, input...)
 	return nil
 }
 
@@ -141,12 +142,52 @@ func TestTasksAndNotesAskedForByHandGoToTheirOwnWorkflow(t *testing.T) {
 	}
 }
 
+func TestSegmentsAskedForByHandGoToTheirOwnWorkflow(t *testing.T) {
+	server := &asked{answers: []crm.Result{{Outcome: crm.Updated}}}
+	segments := Contacts{Temporal: server, Searchable: always, Object: crm.Segments}
+	require.NoError(t, segments.Start(t.Context(), janes))
+	assert.Equal(t, map[string][]names.Hint{"segments/L/C": {{Contact: "C"}}}, server.hints, "no time: the contact is read")
+	_, err := segments.Sync(t.Context(), janes)
+	require.NoError(t, err)
+	assert.Equal(t, "segments/L/C", server.updates[0].WorkflowID)
+	assert.Equal(t, []any{names.ContactInput{Location: "L", Contact: "C"}}, server.inputs)
+	for _, options := range server.options {
+		startedByHand(t, options)
+		assert.Contains(t, options.StaticSummary, "segments")
+	}
+}
+
+func TestABusinessAskedForByHandIsNoContact(t *testing.T) {
+	acme := crm.Ref{Location: "L", Contact: "B"}
+	server := &asked{answers: []crm.Result{{Outcome: crm.Waiting}, {Outcome: crm.Created, RankrID: "bz_1"}}}
+	businesses := Contacts{Temporal: server, Searchable: always, Object: crm.ABusiness}
+	assert.Equal(t, "business/L/B", businesses.WorkflowID(acme))
+	require.NoError(t, businesses.Start(t.Context(), acme))
+	assert.Equal(t, map[string][]names.Hint{"business/L/B": {{}}}, server.hints, "nobody heard of a change: it is read")
+	result, err := businesses.Sync(t.Context(), acme)
+	require.NoError(t, err)
+	assert.Equal(t, crm.Result{Outcome: crm.Created, RankrID: "bz_1"}, result)
+	assert.Equal(t, []any{names.BusinessInput{Location: "L", Business: "B"}, names.BusinessInput{Location: "L", Business: "B"}}, server.inputs)
+	require.Len(t, server.options, 3)
+	for _, options := range server.options {
+		assert.Equal(t, names.PriorityOperations, options.Priority.PriorityKey)
+		assert.Contains(t, options.StaticSummary, "business `B`")
+		_, found := options.TypedSearchAttributes.GetKeyword(names.GhlContact)
+		assert.False(t, found)
+	}
+}
+
 func TestProblemsAreTriedAgainByWhatTheyAreAbout(t *testing.T) {
 	server := &asked{}
 	require.NoError(t, Nudge(t.Context(), server, never, []Target{
-		{janes, crm.TasksAndNotes}, {janes, crm.ContactItself}, {crm.Ref{Location: "L", Contact: "D"}, crm.TasksAndNotes},
+		{janes, crm.TasksAndNotes},
+		{janes, crm.ContactItself},
+		{crm.Ref{Location: "L", Contact: "D"}, crm.TasksAndNotes},
+		{janes, crm.Segments},
+		{crm.Ref{Location: "L", Contact: "B"}, crm.ABusiness},
 	}))
 	assert.Equal(t, map[string][]names.Hint{
 		"contact/L/C": {{Contact: "C"}}, "tasks-notes/L/C": {{Contact: "C"}}, "tasks-notes/L/D": {{Contact: "D"}},
+		"segments/L/C": {{Contact: "C"}}, "business/L/B": {{}},
 	}, server.hints)
 }
