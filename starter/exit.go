@@ -24,7 +24,7 @@ const (
 )
 
 const exitCodes = `0    done; the answer is yes
-1    done; the answer is no: the contact has a problem, or there is nothing to do it to
+1    done; the answer is no: what was to be brought into step has a problem, or there is nothing to do it to
 2    used wrongly: a flag or a setting; all problems are listed
 3    a system can't be reached; it is named
 4    the credentials are refused

@@ -49,8 +49,8 @@ func root() *cobra.Command {
 	c := &cli{}
 	command := &cobra.Command{
 		Use:   "starter",
-		Short: "Keep contacts, their tasks and notes in step between GoHighLevel and Rankr",
-		Long: "Keep contacts, their tasks and notes in step between GoHighLevel and Rankr. The worker does the work; the starter asks for it and shows " +
+		Short: "Keep contacts, their tasks, notes, segments and businesses in step between GoHighLevel and Rankr",
+		Long: "Keep contacts, their tasks, notes, segments and businesses in step between GoHighLevel and Rankr. The worker does the work; the starter asks for it and shows " +
 			"what became of it. The answer is on stdout, everything else on stderr.",
 		Example: example(
 			"# Receive GHL's webhooks", "starter serve",
@@ -80,7 +80,7 @@ func root() *cobra.Command {
 			command.AddCommand(each)
 		}
 	}
-	add("sync", c.syncContact(), c.alignTasksNotes(), c.poll())
+	add("sync", c.syncContact(), c.alignTasksNotes(), c.segmentContact(), c.syncBusiness(), c.poll())
 	add("look", c.problems(), c.config(), c.version())
 	add("operate", c.serve(), c.approveDeletes())
 	command.AddCommand(topics()...)

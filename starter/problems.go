@@ -16,8 +16,9 @@ import (
 // problem is one open problem as people and programs see it.
 type problem struct {
 	Location  string     `json:"location"`
-	Contact   string     `json:"contact"`
-	Object    crm.Object `json:"object"` // what of the contact: contact or tasks-notes
+	Contact   string     `json:"contact,omitempty"`
+	Business  string     `json:"business,omitempty"` // instead of a contact
+	Object    crm.Object `json:"object"`             // contact, or what of it: tasks-notes or segments; or business
 	Code      crm.Code   `json:"code"`
 	Sentence  string     `json:"sentence"`
 	Who       string     `json:"who"`
@@ -37,9 +38,9 @@ func (c *cli) problems() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "problems",
 		Short: "List what waits for a person, or try it again",
-		Long: "List the contacts that can't be brought into step until somebody acts, and those whose tasks and notes can't: what is " +
-			"wrong, who must act and how. A problem closes by itself once a round succeeds; --retry asks for such a round of each " +
-			"that is listed.",
+		Long: "List the contacts that can't be brought into step until somebody acts, those whose tasks and notes or segments can't, and " +
+			"the businesses that can't: what is wrong, who must act and how. A problem closes by itself once a round succeeds; " +
+			"--retry asks for such a round of each that is listed.",
 		Example: example(
 			"starter problems",
 			"# Try those of one location again", "starter problems --location L --retry --yes"),
@@ -63,7 +64,7 @@ func (c *cli) problems() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&flag, "location", "", "only those of this GHL location")
-	command.Flags().BoolVar(&retry, "retry", false, "ask for a round of each contact that is listed")
+	command.Flags().BoolVar(&retry, "retry", false, "ask for a round of each that is listed")
 	command.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	return command
 }
@@ -77,14 +78,17 @@ func (c *cli) printProblems(command *cobra.Command, records []crm.ProblemRecord)
 			Operation: r.Operation, Fields: r.Fields, TraceID: r.TraceID, FirstSeen: r.FirstSeen.UTC(), LastSeen: r.LastSeen.UTC(),
 			Attempts: r.Attempts, Approved: r.Approved,
 		}
+		if r.Object == crm.ABusiness {
+			answers[i].Contact, answers[i].Business = "", r.Contact
+		}
 	}
-	return list(c, command, answers, "no problems", []string{"LOCATION", "CONTACT", "OBJECT", "CODE", "ABOUT", "SINCE", "ATTEMPTS", "WHO", "REMEDY"},
+	return list(c, command, answers, "no problems", []string{"LOCATION", "ID", "OBJECT", "CODE", "ABOUT", "SINCE", "ATTEMPTS", "WHO", "REMEDY"},
 		func(p problem) []string {
 			about := strings.Join(p.Fields, ",")
 			if about == "" {
 				about = "-"
 			}
-			return []string{p.Location, p.Contact, string(p.Object), string(p.Code), about, moment(p.FirstSeen), strconv.Itoa(p.Attempts), p.Who, p.Remedy}
+			return []string{p.Location, p.Contact + p.Business, string(p.Object), string(p.Code), about, moment(p.FirstSeen), strconv.Itoa(p.Attempts), p.Who, p.Remedy}
 		})
 }
 

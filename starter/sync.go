@@ -17,10 +17,11 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-// synced is the answer of sync-contact and align-tasks-notes. Without --wait there is no outcome yet.
+// synced is the answer of the commands that ask for a round. Without --wait there is no outcome yet.
 type synced struct {
 	Location   string      `json:"location"`
-	Contact    string      `json:"contact"`
+	Contact    string      `json:"contact,omitempty"`
+	Business   string      `json:"business,omitempty"` // instead of a contact
 	WorkflowID string      `json:"workflowId"`
 	Outcome    crm.Outcome `json:"outcome,omitempty"`
 	Fields     []string    `json:"fields,omitempty"`
@@ -41,9 +42,31 @@ func (c *cli) alignTasksNotes() *cobra.Command {
 			"themselves is left alone. A contact that is not in Rankr yet is brought there first.")
 }
 
-// round is a command that asks for a round of one object of a contact.
+func (c *cli) segmentContact() *cobra.Command {
+	return c.round(crm.Segments, "segment-contact", "Bring about what the rules decide for one contact",
+		"Bring about what the rules of sync.yaml decide for one contact: read it in GHL, put its record in Rankr into the segments whose "+
+			"rule holds and attach it to its business, and do what waits for a tag that was added. Segments that no rule names are left "+
+			"alone.")
+}
+
+func (c *cli) syncBusiness() *cobra.Command {
+	return c.round(crm.ABusiness, "sync-business", "Bring one business into step",
+		"Bring one business into step: read it in GHL, also if that was a moment ago, and write what differs to Rankr.")
+}
+
+// noun is what the object is of, and the flag that names it.
+func noun(object crm.Object) string {
+	if object == crm.ABusiness {
+		return "business"
+	}
+	return "contact"
+}
+
+// round is a command that asks for a round of one object of a contact, or of a business.
 func (c *cli) round(object crm.Object, use, short, long string) *cobra.Command {
 	var ref crm.Ref
+	noun := noun(object)
+	call := "starter " + use + " --location L --" + noun + " " + strings.ToUpper(noun[:1])
 	var wait bool
 	var timeout time.Duration
 	command := &cobra.Command{
@@ -52,8 +75,8 @@ func (c *cli) round(object crm.Object, use, short, long string) *cobra.Command {
 		Long: long + " Without --wait it returns once Temporal has the request; with it, it prints how a round ended that began after " +
 			"the call, also while edits go on.",
 		Example: example(
-			"# Ask for it, and print how it ended", "starter "+use+" --location L --contact C --wait",
-			"# For a script", "starter "+use+" --location L --contact C --wait --timeout 1m --output json"),
+			"# Ask for it, and print how it ended", call+" --wait",
+			"# For a script", call+" --wait --timeout 1m --output json"),
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := c.settings()
@@ -64,10 +87,10 @@ func (c *cli) round(object crm.Object, use, short, long string) *cobra.Command {
 				return err
 			}
 			if ref.Contact == "" {
-				return usage("--contact is needed: the id of a GHL contact")
+				return usage("--%s is needed: the id of a GHL %[1]s", noun)
 			}
 			if !crm.ValidID(ref.Contact) {
-				return usage("--contact %q is no id: letters, digits, - and _, at most 64", ref.Contact)
+				return usage("--%s %q is no id: letters, digits, - and _, at most 64", noun, ref.Contact)
 			}
 			if timeout <= 0 {
 				return usage("--timeout must be more than 0")
@@ -76,7 +99,7 @@ func (c *cli) round(object crm.Object, use, short, long string) *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&ref.Location, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
-	command.Flags().StringVar(&ref.Contact, "contact", "", "the id of the GHL contact")
+	command.Flags().StringVar(&ref.Contact, noun, "", "the id of the GHL "+noun)
 	command.Flags().BoolVar(&wait, "wait", false, "wait for the round to end and print how")
 	command.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; the work goes on after it")
 	return command
@@ -91,6 +114,9 @@ func (c *cli) sync(command *cobra.Command, config app.Config, object crm.Object,
 	defer temporal.Close()
 	contacts := app.Contacts{Temporal: temporal, Searchable: searchable, Object: object}
 	answer := synced{Location: ref.Location, Contact: ref.Contact, WorkflowID: contacts.WorkflowID(ref)}
+	if object == crm.ABusiness {
+		answer.Contact, answer.Business = "", ref.Contact
+	}
 	if !wait {
 		if err := contacts.Start(ctx, ref); err != nil {
 			return temporalError(ctx, address, err)
