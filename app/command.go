@@ -87,13 +87,21 @@ func Problems(ctx context.Context, config Config, location string, code crm.Code
 	return problems, err
 }
 
-// ApproveDeletes approves the parked deletes of a location and returns their contacts, which must be nudged.
-func ApproveDeletes(ctx context.Context, config Config, location string) (contacts []string, err error) {
-	err = withStore(ctx, config, func(memory *store.Store) (err error) {
-		contacts, err = memory.ApproveDeletes(ctx, location)
+// ApproveDeletes approves the parked deletes of a location and returns what is to be deleted, which must be nudged.
+func ApproveDeletes(ctx context.Context, config Config, location string) (targets []Target, err error) {
+	err = withStore(ctx, config, func(memory *store.Store) error {
+		if _, err := memory.ApproveDeletes(ctx, location); err != nil {
+			return err
+		}
+		problems, err := memory.Problems(ctx, store.Filter{Location: location, Codes: []crm.Code{crm.DeleteBrake}})
+		for _, each := range problems {
+			if each.Approved {
+				targets = append(targets, Target{each.Ref, each.Object})
+			}
+		}
 		return err
 	})
-	return contacts, err
+	return targets, err
 }
 
 // Unpark lets the given locations run again, as a poll that succeeds does: a person says that what parked them is mended.

@@ -20,8 +20,8 @@ func parked(t *testing.T, records *store.Store, location string, code crm.Code, 
 	group.SetLimit(100) // what comes together is committed together
 	for i := range n {
 		group.Go(func() error {
-			link := crm.Link{Ref: crm.Ref{Location: location, Contact: fmt.Sprint("C", i)}, Problem: code}
-			return records.Park(context.Background(), link, link, crm.ProblemRecord{Ref: link.Ref, Code: code})
+			link := crm.Link{Ref: crm.Ref{Location: location, Contact: fmt.Sprint("C", i)}, Object: crm.ContactItself, Problem: code}
+			return records.Park(context.Background(), link, link, crm.ProblemRecord{Ref: link.Ref, Object: link.Object, Code: code})
 		})
 	}
 	require.NoError(t, group.Wait())
@@ -48,9 +48,28 @@ func TestPeopleSeeAllProblems(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, problems, test.want, "%q %q", test.location, test.code)
 	}
-	contacts, err := ApproveDeletes(t.Context(), config, "L2")
+}
+
+func TestApprovedDeletesAreOfContactsAndOfBusinesses(t *testing.T) {
+	environment(t, enough())
+	config, err := Load(Command)
 	require.NoError(t, err)
-	assert.Len(t, contacts, 3)
+	records, err := OpenStore(t.Context(), config)
+	require.NoError(t, err)
+	defer records.Close()
+	parked(t, records, "L", crm.DeleteBrake, 2)
+	parked(t, records, "L2", crm.DeleteBrake, 1)
+	acme := crm.Link{Ref: crm.Ref{Location: "L", Contact: "B"}, Object: crm.ABusiness, Problem: crm.DeleteBrake}
+	require.NoError(t, records.Park(t.Context(), crm.Link{Ref: acme.Ref, Object: acme.Object}, acme,
+		crm.ProblemRecord{Ref: acme.Ref, Object: acme.Object, Code: acme.Problem}))
+
+	targets, err := ApproveDeletes(t.Context(), config, "L")
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []Target{
+		{crm.Ref{Location: "L", Contact: "C0"}, crm.ContactItself},
+		{crm.Ref{Location: "L", Contact: "C1"}, crm.ContactItself},
+		{acme.Ref, crm.ABusiness},
+	}, targets)
 }
 
 func TestAStoreThatNobodyMadeIsNotMadeByLooking(t *testing.T) {

@@ -173,16 +173,12 @@ func (c *cli) approve(command *cobra.Command, config app.Config, location string
 		fmt.Fprintln(command.ErrOrStderr(), "no deletes are parked in "+location)
 		return c.one(command, handedOver{}, handedOver{}.String())
 	}
-	if err := confirm(command, yes, fmt.Sprintf("delete %d contacts of %s in Rankr", len(parked), location)); err != nil {
+	if err := confirm(command, yes, fmt.Sprintf("delete %d contacts or businesses of %s in Rankr", len(parked), location)); err != nil {
 		return err
 	}
-	contacts, err := app.ApproveDeletes(ctx, config, location)
+	targets, err := app.ApproveDeletes(ctx, config, location)
 	if err != nil {
 		return storeError(err)
-	}
-	targets := make([]app.Target, len(contacts))
-	for i, contact := range contacts {
-		targets[i] = app.Target{Ref: crm.Ref{Location: location, Contact: contact}, Object: crm.ContactItself}
 	}
 	return c.handOver(command, config, targets)
 }
