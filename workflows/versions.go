@@ -10,5 +10,6 @@ package workflows
 //
 // The flags stand here as constants named for the change, each with the date from which no run can be older than it
 // and the flag may go. Runs are short: SyncContact and SyncContacts end when quiet and continue as new after 2,000
-// events, so a flag is needed for weeks, not years. Texts, time-outs and retries may change without one.
+// events, so a flag is needed for weeks, not years. An AwaitDueDate may wait for years, but has run nothing by then: only
+// its input must stay readable. Texts, time-outs and retries may change without one.
 // [TestRecordedHistoriesReplay] tells when a flag is missing.
