@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/crm/rules"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
@@ -23,6 +25,9 @@ type Tick struct {
 	Last int64 `json:"last,omitempty"`
 	// LastWatermark is what that tick left: where to go on when the store was lost.
 	LastWatermark time.Time `json:"lastWatermark,omitzero"`
+	// LastTasks and LastBusiness are where that tick's walks stopped.
+	LastTasks    int    `json:"lastTasks,omitempty"`
+	LastBusiness string `json:"lastBusiness,omitempty"`
 }
 
 // TickAnswer is what a poll found. It is the result of PollChanges.
@@ -30,19 +35,39 @@ type TickAnswer struct {
 	Tick      int64     `json:"tick"`
 	Watermark time.Time `json:"watermark"` // everything changed before has been handed over
 	Seen      int       `json:"seen"`      // search documents looked at
-	Nudged    int       `json:"nudged"`    // contacts handed over
+	Nudged    int       `json:"nudged"`    // contacts, tasks and notes of a contact, and businesses handed over
 	Calls     int       `json:"calls"`     // GHL calls spent
 	// Parked is the code for which the location is left alone until a poll succeeds again; empty: it works.
 	Parked crm.Code `json:"parked,omitempty"`
+
+	Tasks      int `json:"tasks,omitempty"`      // open tasks looked at
+	Businesses int `json:"businesses,omitempty"` // businesses looked at
+	// TasksFrom is how many open tasks the next tick leaves out, since this one stopped there; 0: it starts anew.
+	TasksFrom int `json:"tasksFrom,omitempty"`
+	// BusinessesFrom is the last business whose contacts were looked at.
+	BusinessesFrom string `json:"businessesFrom,omitempty"`
+	// TasksCode and BusinessesCode say why GHL refuses to show them; empty: it does not.
+	TasksCode      crm.Code `json:"tasksCode,omitempty"`
+	BusinessesCode crm.Code `json:"businessesCode,omitempty"`
 }
 
-// Polls finds what no webhook told of. All fields are needed.
+// Polls finds what no webhook told of. All fields are needed but those that say otherwise.
 type Polls struct {
 	Source      crm.Source
 	Destination crm.Destination
+	Tasks       crm.TaskSource     // nil: open tasks are not looked at
+	Businesses  crm.BusinessSource // nil: businesses are not looked at
+	Rules       *rules.Rules       // nil: none; businesses are looked at only where they mirror them
+	Prints      crm.Fingerprinter
 	Ticks       Ticks
 	Nudge       Nudger
 	Since       time.Time // where a location's first tick starts; zero: now, by GHL's clock
+	// TaskPages, BusinessPages and AttachedPages are how many pages of open tasks, of businesses, and of one business's
+	// contacts a tick reads at most; 0: 20, 10 and 20, of 100 each.
+	TaskPages, BusinessPages, AttachedPages int
+
+	places places
+	asked  differences
 }
 
 // Ticks is what a poll needs of the store.
@@ -61,6 +86,17 @@ type Ticks interface {
 	ParkLocation(ctx context.Context, location string, code crm.Code) error
 	Unpark(ctx context.Context, location string) error
 	ParkedContacts(ctx context.Context, location string, object crm.Object, codes ...crm.Code) ([]string, error)
+
+	// PolledTasks returns which of the tasks polls saw before, and whether all of the location's were seen once.
+	PolledTasks(ctx context.Context, location string, ids ...string) (tasks map[string]crm.PolledTask, whole bool, err error)
+	// OpenTasks returns those that are open as far as polls know.
+	OpenTasks(ctx context.Context, location string) (map[string]crm.PolledTask, error)
+	SaveTasks(ctx context.Context, location string, tasks map[string]crm.PolledTask, whole bool) error
+	// ForgetHandOvers has what is not in step handed over again.
+	ForgetHandOvers(ctx context.Context, location string) error
+	// Attached returns the linked contacts whose last finished round saw them attached to the business.
+	Attached(ctx context.Context, location, business string) ([]string, error)
+	MirroredBusinesses(ctx context.Context, location string) ([]string, error)
 }
 
 // searchLag is how far GHL's search may be behind its records: the watermark stays this far behind GHL's clock, so that
@@ -72,7 +108,14 @@ const searchLag = 10 * time.Minute
 const tickBudget = 8 * time.Minute
 
 // FindChanges hands over every contact of a location that moved since the watermark and that its link does not know
-// yet. An idle tick is one GHL call. Nudges come first and the watermark after them, so a crash repeats and never skips.
+// yet, then what fires no event in GHL: tasks that were edited, businesses, and the contacts attached to them. Nudges come
+// first and what is remembered of them after, so a crash repeats and never skips.
+//
+// An idle tick of a small location is one GHL call for contacts, one for open tasks where they are looked at, and where
+// businesses are mirrored one for them and one each for the contacts of five of them. Each walk is bounded:
+//   - Of more than 2,000 open tasks the next tick looks at the rest. While there are as many, a task that is deleted, or
+//     completed without an event, is not found.
+//   - Of more than 1,000 businesses only the first 1,000 are looked at, and of one's contacts the first 2,000.
 func (p *Polls) FindChanges(ctx context.Context, in Tick) (TickAnswer, error) {
 	if !crm.ValidID(in.Location) {
 		return TickAnswer{}, leave(&crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}})
@@ -104,7 +147,13 @@ func (t *tick) run(ctx context.Context, in Tick) error {
 	if err := t.walk(ctx); err != nil {
 		return err
 	}
-	return t.resume(ctx)
+	if err := t.resume(ctx); err != nil { // the location works, whatever becomes of its tasks
+		return err
+	}
+	if err := t.tasks(ctx); err != nil {
+		return err
+	}
+	return t.businesses(ctx)
 }
 
 // begin numbers the tick and finds where it starts. One of the two memories may have been restored from a backup.
@@ -118,13 +167,14 @@ func (t *tick) begin(ctx context.Context, in Tick) error {
 		t.answer.Watermark = watermark
 		return nil
 	}
+	t.answer.TasksFrom, t.answer.BusinessesFrom = in.LastTasks, in.LastBusiness
 	switch {
 	case !in.Scheduled:
 	case number < in.Last: // the store forgot ticks that Temporal knows: what it holds of any contact may be old
 		if err := t.Ticks.UnsureAll(ctx, t.location); err != nil {
 			return storeError(err)
 		}
-		number = in.Last
+		number, t.answer.TasksFrom = in.Last, 0 // which tasks were seen, too
 		if watermark.IsZero() {
 			watermark = in.LastWatermark
 		}
@@ -136,6 +186,10 @@ func (t *tick) begin(ctx context.Context, in Tick) error {
 		if before.Before(watermark) {
 			watermark = before
 		}
+		if err := t.Ticks.ForgetHandOvers(ctx, t.location); err != nil {
+			return storeError(err)
+		}
+		t.asked.forgetAll()
 	}
 	if watermark.IsZero() {
 		watermark = t.Since
@@ -284,53 +338,104 @@ func (t *tick) release(ctx context.Context) error {
 	if err != nil {
 		return storeError(err)
 	}
-	for batch := range slices.Chunk(contacts, names.MaxHints) {
-		hints := make([]names.Hint, len(batch))
-		for i, contact := range batch {
-			hints[i] = names.Hint{Contact: contact, Received: time.Now()}
-		}
-		if err := nudgeError(t.Nudge.Contacts(ctx, t.location, hints...)); err != nil {
-			return err
-		}
+	if err := t.nudgeContacts(ctx, contacts); err != nil {
+		return err
 	}
-	return t.releaseTasksAndNotes(ctx, codes)
-}
-
-// releaseTasksAndNotes does so for tasks and notes, and for those whose contact had to come into step first and has.
-func (t *tick) releaseTasksAndNotes(ctx context.Context, codes []crm.Code) error {
-	codes = slices.DeleteFunc(codes, func(code crm.Code) bool { return code == crm.GHLScope }) // a poll does not tell of theirs
-	contacts, err := t.Ticks.ParkedContacts(ctx, t.location, crm.TasksAndNotes, codes...)
-	if err != nil {
-		return storeError(err)
-	}
-	waiting, err := t.Ticks.ParkedContacts(ctx, t.location, crm.TasksAndNotes, crm.NotLinked)
-	if err != nil {
-		return storeError(err)
-	}
-	for batch := range slices.Chunk(waiting, names.MaxHints) {
-		links, err := t.Ticks.Links(ctx, t.location, crm.ContactItself, batch)
+	codes = slices.DeleteFunc(codes, func(code crm.Code) bool { return code == crm.GHLScope }) // contacts do not tell of the others'
+	for _, object := range []struct {
+		crm.Object
+		nudge nudge
+		waits func(contact crm.Link, businesses map[string]crm.Link) bool
+	}{
+		{crm.TasksAndNotes, t.Nudge.TasksAndNotes, func(contact crm.Link, _ map[string]crm.Link) bool { return stuck(contact) }},
+		{crm.Segments, t.Nudge.Segments, func(contact crm.Link, businesses map[string]crm.Link) bool {
+			return stuck(contact) || stuck(businesses[contact.Decision.Business])
+		}},
+		{crm.ABusiness, t.Nudge.Business, nil},
+	} {
+		parked, err := t.Ticks.ParkedContacts(ctx, t.location, object.Object, codes...)
 		if err != nil {
 			return storeError(err)
 		}
+		if object.waits != nil {
+			freed, err := t.freed(ctx, object.Object, object.waits)
+			if err != nil {
+				return err
+			}
+			parked = append(parked, freed...)
+		}
+		if err := t.nudgeEach(ctx, object.nudge, hintsOf(parked)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stuck tells whether a contact or business can't be linked until somebody solves a problem of its own.
+func stuck(link crm.Link) bool { return link.RankrID == "" && link.Problem != "" }
+
+// freed are the contacts for which the object had to wait until they, or their business, come into step, and need not any more.
+func (t *tick) freed(ctx context.Context, object crm.Object, waits func(crm.Link, map[string]crm.Link) bool) ([]string, error) {
+	waiting, err := t.Ticks.ParkedContacts(ctx, t.location, object, crm.NotLinked)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	var freed []string
+	for batch := range slices.Chunk(waiting, names.MaxHints) {
+		contacts, err := t.Ticks.Links(ctx, t.location, crm.ContactItself, batch)
+		if err != nil {
+			return nil, storeError(err)
+		}
+		var attached []string
+		for _, link := range contacts {
+			attached = append(attached, link.Decision.Business)
+		}
+		businesses, err := t.Ticks.Links(ctx, t.location, crm.ABusiness, attached)
+		if err != nil {
+			return nil, storeError(err)
+		}
 		for _, contact := range batch {
-			if link := links[contact]; link.RankrID != "" || link.Problem == "" {
-				contacts = append(contacts, contact)
+			if !waits(contacts[contact], businesses) {
+				freed = append(freed, contact)
 			}
 		}
 	}
-	return t.nudgeTasksAndNotes(ctx, contacts)
+	return freed, nil
+}
+
+// hintsOf asks for all of them to be read, whatever is known.
+func hintsOf(contacts []string) []names.Hint {
+	hints := make([]names.Hint, len(contacts))
+	for i, contact := range contacts {
+		hints[i] = names.Hint{Contact: contact, Received: time.Now()}
+	}
+	return hints
+}
+
+// nudgeContacts hands contacts over.
+func (t *tick) nudgeContacts(ctx context.Context, contacts []string) error {
+	for batch := range slices.Chunk(hintsOf(contacts), names.MaxHints) {
+		if err := nudgeError(t.Nudge.Contacts(ctx, t.location, batch...)); err != nil {
+			return err
+		}
+		activity.RecordHeartbeat(ctx, t.answer)
+	}
+	return nil
 }
 
 // pollWidth is how many hand-overs of a poll that can't share a signal are under way at a time.
 const pollWidth = 8
 
-// nudgeTasksAndNotes asks for a round of the tasks and notes of each contact.
-func (t *tick) nudgeTasksAndNotes(ctx context.Context, contacts []string) error {
+// nudge hands one hint over to a workflow of its own.
+type nudge func(ctx context.Context, location string, hint names.Hint) error
+
+// nudgeEach hands over what can't share a signal.
+func (t *tick) nudgeEach(ctx context.Context, nudge nudge, hints []names.Hint) error {
 	group, nudging := errgroup.WithContext(ctx)
 	group.SetLimit(pollWidth)
-	for _, contact := range contacts {
+	for _, hint := range hints {
 		group.Go(func() error {
-			if err := nudgeError(t.Nudge.TasksAndNotes(nudging, t.location, names.Hint{Contact: contact, Received: time.Now()})); err != nil {
+			if err := nudgeError(nudge(nudging, t.location, hint)); err != nil {
 				return err
 			}
 			activity.RecordHeartbeat(ctx, t.answer)
@@ -338,4 +443,34 @@ func (t *tick) nudgeTasksAndNotes(ctx context.Context, contacts []string) error 
 		})
 	}
 	return group.Wait()
+}
+
+// bound ends a walk after so many pages, or when the tick's time is up.
+type bound struct {
+	pages, last int
+	until       time.Time
+}
+
+func (t *tick) bound(pages int) *bound { return &bound{pages: pages, until: t.until} }
+
+// after tells whether the walk must stop after a page of so many rows although there may be more: a page that is shorter
+// than the one before it is the last.
+func (b *bound) after(rows int) bool {
+	b.pages--
+	more := rows >= max(b.last, 1)
+	b.last = rows
+	return more && (b.pages <= 0 || time.Now().After(b.until))
+}
+
+// shown ends a walk of something beside contacts. What GHL refuses for good, above all because the token lacks a scope, is
+// told in code and in the log and fails nothing: contacts are kept in step all the same.
+func (t *tick) shown(ctx context.Context, of string, code *crm.Code, err error) error {
+	*code = ""
+	var e *crm.Error
+	if !errors.As(err, &e) || e.Retry() != crm.Never {
+		return err
+	}
+	*code = e.Code
+	slog.WarnContext(ctx, "GHL does not show "+of+": they are not polled", "location", t.location, "code", e.Code)
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rankrsync/rankrsync/activities"
+	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
@@ -37,7 +38,10 @@ func PollChanges(ctx workflow.Context, input names.LocationInput) (activities.Ti
 
 	var answer activities.TickAnswer
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, onePoll(input.Location)), names.FindChanges,
-		activities.Tick{Location: input.Location, Scheduled: scheduled, Last: last.Tick, LastWatermark: last.Watermark}).Get(ctx, &answer)
+		activities.Tick{
+			Location: input.Location, Scheduled: scheduled, Last: last.Tick, LastWatermark: last.Watermark,
+			LastTasks: last.TasksFrom, LastBusiness: last.BusinessesFrom,
+		}).Get(ctx, &answer)
 	if err != nil {
 		if never := failed(err).never; never != nil {
 			return activities.TickAnswer{}, never
@@ -54,6 +58,22 @@ func tickWords(answer activities.TickAnswer) string {
 	if answer.Parked != "" {
 		return "**parked**: " + explain(answer.Parked)
 	}
-	return fmt.Sprintf("Tick %d: %d contacts seen, %d handed over, %d GHL calls.",
+	words := fmt.Sprintf("Tick %d: %d contacts seen, %d handed over, %d GHL calls.",
 		answer.Tick, answer.Seen, answer.Nudged, answer.Calls)
+	if answer.Tasks > 0 || answer.Businesses > 0 {
+		words += fmt.Sprintf(" Looked at %d open tasks and %d businesses.", answer.Tasks, answer.Businesses)
+	}
+	return words + unseen("tasks", "locations/tasks.readonly", answer.TasksCode) +
+		unseen("businesses", "businesses.readonly", answer.BusinessesCode)
+}
+
+// unseen says that GHL does not show something beside contacts, and what helps.
+func unseen(what, scope string, failed crm.Code) string {
+	switch failed {
+	case "":
+		return ""
+	case crm.GHLScope:
+		what += " without the scope " + code(scope)
+	}
+	return fmt.Sprintf("\n\n**no %s**: %s", what, explain(failed))
 }

@@ -39,8 +39,8 @@ func TestATickKnowsTheOneBeforeAndWhetherItIsScheduled(t *testing.T) {
 		"a later one": {func(r *run) {
 			require.NoError(t, r.SetTypedSearchAttributesOnStart(temporal.NewSearchAttributes(
 				temporal.NewSearchAttributeKeyKeyword("TemporalScheduledById").ValueSet("poll/L"))))
-			r.SetLastCompletionResult(activities.TickAnswer{Tick: 7})
-		}, activities.Tick{Location: "L", Scheduled: true, Last: 7}},
+			r.SetLastCompletionResult(activities.TickAnswer{Tick: 7, TasksFrom: 1975, BusinessesFrom: "B"})
+		}, activities.Tick{Location: "L", Scheduled: true, Last: 7, LastTasks: 1975, LastBusiness: "B"}},
 		"after something else": {func(r *run) { r.SetLastCompletionResult("no tick") }, activities.Tick{Location: "L"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,4 +90,9 @@ func TestATicksDetailsSayInWordsWhatItFound(t *testing.T) {
 	assert.Equal(t, "Tick 7: 12 contacts seen, 2 handed over, 1 GHL calls.",
 		tickWords(activities.TickAnswer{Tick: 7, Seen: 12, Nudged: 2, Calls: 1}))
 	assert.Contains(t, tickWords(activities.TickAnswer{Parked: crm.GHLToken}), "GHL refuses the token")
+	assert.Contains(t, tickWords(activities.TickAnswer{Tasks: 40, Businesses: 3}), "Looked at 40 open tasks and 3 businesses.")
+	assert.Contains(t, tickWords(activities.TickAnswer{TasksCode: crm.GHLScope}),
+		"**no tasks without the scope `locations/tasks.readonly`**: the GHL token lacks a scope")
+	assert.Contains(t, tickWords(activities.TickAnswer{BusinessesCode: crm.GHLScope}), "`businesses.readonly`")
+	assert.Contains(t, tickWords(activities.TickAnswer{BusinessesCode: crm.GHLInvalid}), "**no businesses**: GHL refuses the request")
 }
