@@ -275,7 +275,8 @@ func (w *workerProgram) deeds() []any {
 		contacts,
 		&activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination},
 		&activities.Polls{
-			Source: source, Destination: destination, Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
+			Source: source, Destination: destination, Tasks: source, Businesses: source, Rules: contacts.Rules, Prints: contacts.Prints,
+			Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
 		},
 	}
 }
