@@ -37,12 +37,14 @@ type world struct {
 	polls    *activities.Polls
 	nudged   *nudges
 
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	ahead time.Duration // of GHL's clock, which else is the real one
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, ghl: ghltest.New(), nudged: &nudges{}, now: time.Now()}
+	w.ghl.Now = w.ghlClock
 	w.ghl.FailOnUnknown(t)
 	w.ghl.PutLocation(ghltest.Location{
 		ID: loc, Country: "CH",
@@ -78,6 +80,19 @@ func (w *world) clock() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.now
+}
+
+func (w *world) ghlClock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.ahead)
+}
+
+// passInGHL moves GHL's clock.
+func (w *world) passInGHL(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead += d
 }
 
 func (w *world) pass(d time.Duration) {
