@@ -12,7 +12,7 @@ import (
 // such as a first name looks just like a field's name: so only names that we know pass.
 var known = append([]string{
 	"id", "locationId", "contactId", "externalId", "name", "gender", "tags", "customFields", "businessId", "segments",
-	"dateAdded", "dateUpdated", "model", "page", "pageLimit", "searchAfter", "query", "filters", "sort",
+	"segmentIds", "dateAdded", "dateUpdated", "model", "page", "pageLimit", "searchAfter", "query", "filters", "sort",
 	"value", "field_value", "fieldValue", "key", "country", "location",
 	"title", "body", "dueDate", "status", "completed", "content", "createdAt",
 	"address", "description",
