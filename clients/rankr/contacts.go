@@ -72,7 +72,7 @@ func (c *Client) Contact(ctx context.Context, _, id string) (crm.Contact, error)
 	return c.contact(ctx, call, func(got record) bool { return got.ID == id })
 }
 
-// Create makes a record with the contact's external id, fields and tags. Without an idempotency key it refuses: an
+// Create makes a record with the contact's external id, fields, tags and business. Without an idempotency key it refuses: an
 // answer that gets lost would end in two records.
 func (c *Client) Create(ctx context.Context, _, idempotencyKey string, contact crm.Contact) (crm.Contact, error) {
 	body, refused := newContact(contact)
@@ -108,7 +108,8 @@ func (c *Client) Update(ctx context.Context, _, id, etag string, patch crm.Patch
 	}
 	call.Body = body
 	_, err = c.contact(ctx, call, func(got record) bool {
-		return got.ID == id && (patch.ExternalID == nil || got.ExternalID == *patch.ExternalID)
+		return got.ID == id && (patch.ExternalID == nil || got.ExternalID == *patch.ExternalID) &&
+			(patch.Business == nil || got.BusinessID == *patch.Business)
 	})
 	return err
 }

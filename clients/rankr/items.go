@@ -30,36 +30,36 @@ func (i item) written(record, id, externalID string) bool {
 func (i item) key() string { return i.ID }
 
 // items says a list in the crm's words, each item once: who took a doubled one for two would delete the second, and
-// so both. It is false for a list that can't be the record's.
+// so both. It is false for a list that can't be what was asked for: the record's, or what has the external id.
 func items[T any, I interface {
-	of(record string) bool
+	of(asked string) bool
 	key() string
-	toCRM(record string) T
-}](list []I, record string) ([]T, bool) {
+	toCRM(asked string) T
+}](list []I, asked string) ([]T, bool) {
 	if list == nil { // "none" is an empty list: anything else is somebody else's answer
 		return nil, false
 	}
 	said := make([]T, 0, len(list))
 	seen := make(map[string]bool, len(list))
 	for _, i := range list {
-		if !i.of(record) {
+		if !i.of(asked) {
 			return nil, false
 		}
 		if !seen[i.key()] {
 			seen[i.key()] = true
-			said = append(said, i.toCRM(record))
+			said = append(said, i.toCRM(asked))
 		}
 	}
 	return said, true
 }
 
-// creating makes the request of a create in a record. Without an idempotency key it refuses: an answer that gets lost
-// would end in two tasks or notes.
-func (o Operation) creating(record, idempotencyKey string, body map[string]any) (rest.Call, error) {
+// creating makes the request of a create, in a record or not. Without an idempotency key it refuses: an answer that gets
+// lost would end in two of them.
+func (o Operation) creating(idempotencyKey string, body map[string]any, ids ...string) (rest.Call, error) {
 	if idempotencyKey == "" {
 		return rest.Call{}, o.refuse("Idempotency-Key")
 	}
-	call, err := o.changing(body, record)
+	call, err := o.changing(body, ids...)
 	if err == nil {
 		call.Header.Set("Idempotency-Key", idempotencyKey)
 	}
@@ -71,6 +71,13 @@ func (o Operation) changing(body map[string]any, ids ...string) (rest.Call, erro
 	call, err := o.on(ids...)
 	call.Body = body
 	return call, err
+}
+
+// setOrClear puts a text into a change: nil leaves it, and none clears it.
+func setOrClear(body map[string]any, name string, text *string) {
+	if text != nil {
+		body[name] = orNull(*text)
+	}
 }
 
 // orNull is how a change writes a text: none is cleared with null.

@@ -57,7 +57,7 @@ func (c *Client) Notes(ctx context.Context, _, record string) ([]crm.Note, error
 
 // CreateNote makes a note with its external id. Without an idempotency key it refuses.
 func (c *Client) CreateNote(ctx context.Context, _, record, idempotencyKey string, n crm.Note) (crm.Note, error) {
-	call, err := createNote.creating(record, idempotencyKey, newNote(n))
+	call, err := createNote.creating(idempotencyKey, newNote(n), record)
 	if err != nil {
 		return crm.Note{}, err
 	}

@@ -85,6 +85,40 @@ var (
 		"notes.delete", http.MethodDelete, "contacts/{id}/notes/{noteId}", true,
 		"deletes a note; no other ever gets its id",
 	}
+
+	findBusinesses = Operation{
+		"businesses.find", http.MethodGet, "businesses/", true,
+		"finds the business with an external id",
+	}
+	getBusiness = Operation{
+		"businesses.get", http.MethodGet, "businesses/{id}", true,
+		"reads one business",
+	}
+	createBusiness = Operation{
+		"businesses.create", http.MethodPost, "businesses/", true,
+		"makes a business; the Idempotency-Key gives the first answer again",
+	}
+	updateBusiness = Operation{
+		"businesses.update", http.MethodPut, "businesses/{id}", true,
+		"sets and clears a business's fields",
+	}
+	deleteBusiness = Operation{
+		"businesses.delete", http.MethodDelete, "businesses/{id}", true,
+		"deletes a business and detaches its contacts; no other ever gets its id",
+	}
+
+	findSegments = Operation{
+		"segments.find", http.MethodGet, "segments/", true,
+		"reads all segments, page by page",
+	}
+	createSegment = Operation{
+		"segments.create", http.MethodPost, "segments/", true,
+		"makes a segment; the Idempotency-Key gives the first answer again",
+	}
+	setSegments = Operation{
+		"contacts.setSegments", http.MethodPut, "contacts/{id}/segments", true,
+		"replaces the segments that a record is in",
+	}
 )
 
 // Operations are all calls that this package can make.
@@ -92,6 +126,8 @@ var Operations = []Operation{
 	findContacts, getContact, createContact, updateContact, deleteContact, addTags, removeTags,
 	listTasks, createTask, updateTask, completeTask, deleteTask,
 	listNotes, createNote, updateNote, deleteNote,
+	findBusinesses, getBusiness, createBusiness, updateBusiness, deleteBusiness,
+	findSegments, createSegment, setSegments,
 }
 
 // account is whose token and whose rate limit a call uses: there is one Rankr account in an installation.
@@ -102,8 +138,8 @@ func (o Operation) call() rest.Call {
 	return rest.Call{Operation: o.Name, Method: o.Method, Path: o.Path, Account: account, Header: http.Header{}}
 }
 
-// on makes a request of an operation on one record, or on a task or note of one: the ids take the places of the
-// braces in their order. An id that could lead to another path is refused before anything is sent.
+// on makes a request of an operation on one record, on a task or note of one, or on one business: the ids take the places
+// of the braces in their order. An id that could lead to another path is refused before anything is sent.
 func (o Operation) on(ids ...string) (rest.Call, error) {
 	call := o.call()
 	for _, id := range ids {

@@ -11,8 +11,17 @@ import (
 func (r record) toCRM(etag string) crm.Contact {
 	updated, _ := time.Parse(time.RFC3339, r.DateUpdated) // zero when it does not tell
 	return crm.Contact{
-		ID: r.ID, ExternalID: r.ExternalID, Fields: r.fields(), Tags: crm.FoldTags(r.Tags), Updated: updated, ETag: etag,
+		ID: r.ID, ExternalID: r.ExternalID, Fields: r.fields(), Tags: crm.FoldTags(r.Tags), Business: r.BusinessID,
+		Segments: r.segments(), Updated: updated, ETag: etag,
 	}
+}
+
+// segments are the ids of the segments that the record is in, sorted; nil: in none.
+func (r record) segments() []string {
+	if len(r.Segments) == 0 {
+		return nil
+	}
+	return sortedOnce(r.Segments)
 }
 
 func (r record) fields() crm.Fields {

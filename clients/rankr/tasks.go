@@ -69,7 +69,7 @@ func (c *Client) Tasks(ctx context.Context, _, record string) ([]crm.Task, error
 
 // CreateTask makes a task, open or done, with its external id. Without an idempotency key it refuses.
 func (c *Client) CreateTask(ctx context.Context, _, record, idempotencyKey string, t crm.Task) (crm.Task, error) {
-	call, err := createTask.creating(record, idempotencyKey, newTask(t))
+	call, err := createTask.creating(idempotencyKey, newTask(t), record)
 	if err != nil {
 		return crm.Task{}, err
 	}

@@ -28,6 +28,8 @@ type record struct {
 	Source       string         `json:"source"`
 	DND          bool           `json:"dnd"`
 	AssignedTo   string         `json:"assignedTo"`
+	BusinessID   string         `json:"businessId"`
+	Segments     []string       `json:"segments"`
 	Tags         []string       `json:"tags"`
 	CustomFields map[string]any `json:"customFields"`
 	DateUpdated  string         `json:"dateUpdated"`
@@ -45,7 +47,7 @@ type tagsBody struct {
 }
 
 // newContact is the body of a create. It names fields that the contract does not have, for Rankr would refuse the
-// whole contact for them.
+// whole contact for them, and a business that can't be one.
 func newContact(contact crm.Contact) (body map[string]any, unknown []string) {
 	body, unknown = values(contact.Fields, nil)
 	if contact.ExternalID != "" {
@@ -54,20 +56,30 @@ func newContact(contact crm.Contact) (body map[string]any, unknown []string) {
 	if tags := crm.FoldTags(contact.Tags); len(tags) > 0 {
 		body["tags"] = tags
 	}
+	if contact.Business != "" {
+		body["businessId"] = contact.Business
+		unknown = append(unknown, notABusiness(contact.Business)...)
+	}
 	return body, unknown
 }
 
 // change is the body of an update: what is set with its value, what is cleared with null.
 func change(patch crm.Patch) (body map[string]any, unknown []string) {
 	body, unknown = values(patch.Set, patch.Clear)
-	switch {
-	case patch.ExternalID == nil:
-	case *patch.ExternalID == "":
-		body["externalId"] = nil
-	default:
-		body["externalId"] = *patch.ExternalID
+	setOrClear(body, "externalId", patch.ExternalID)
+	setOrClear(body, "businessId", patch.Business)
+	if patch.Business != nil && *patch.Business != "" {
+		unknown = append(unknown, notABusiness(*patch.Business)...)
 	}
 	return body, unknown
+}
+
+// notABusiness names the property of a business's id that no business can have.
+func notABusiness(id string) []string {
+	if crm.ValidID(id) {
+		return nil
+	}
+	return []string{"businessId"}
 }
 
 // values puts fields under the contract's names, custom fields into an object of their own.
