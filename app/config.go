@@ -36,7 +36,7 @@ const (
 // documentation tells it, where it is not one value. Temporal's own settings (TEMPORAL_*) are read by its SDK.
 type Config struct {
 	GHLBaseURL    BaseURL     `envconfig:"GHL_BASE_URL" default:"https://services.leadconnectorhq.com" desc:"where GoHighLevel's API is"`
-	GHLToken      Secret      `envconfig:"GHL_TOKEN" required:"worker" desc:"a private integration token with the scopes contacts.readonly, locations.readonly and locations/customFields.readonly (GHL: Settings, Private Integrations); for several locations one token that serves all, or one each, separated by commas in the order of GHL_LOCATION_ID"`
+	GHLToken      Secret      `envconfig:"GHL_TOKEN" required:"worker" desc:"a private integration token with the scopes contacts.readonly, locations.readonly and locations/customFields.readonly, for the poll of tasks locations/tasks.readonly, for businesses businesses.readonly, and contacts.write for tag workflows (GHL: Settings, Private Integrations); for several locations one token that serves all, or one each, separated by commas in the order of GHL_LOCATION_ID"`
 	GHLLocations  Locations   `envconfig:"GHL_LOCATION_ID" required:"worker,serve" desc:"the id of the location to keep in step (GHL: Settings, Business Profile); several are separated by commas; the poll of one that is taken out pauses until it comes back"`
 	GHLAPIVersion APIVersion  `envconfig:"GHL_API_VERSION" desc:"the version of GHL's API to speak in all calls, such as 2021-07-28; empty: what each call was written for"`
 	GHLWebhookKey WebhookKeys `envconfig:"GHL_WEBHOOK_KEY" default:"MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg=" desc:"the Ed25519 public keys GHL signs webhooks with, each in base64 (SPKI), separated by commas; the default is the one GHL publishes"`
@@ -48,6 +48,8 @@ type Config struct {
 	RankrRate    Rate    `envconfig:"RANKR_RATE" default:"100/10s" desc:"Rankr's limit of calls per account; 0 for none"`
 
 	StoreURL StoreURL `envconfig:"STORE_URL" default:"sqlite:rankrsync.db" desc:"where links and problems are kept: sqlite: and a file's path; worker and starter use the same file"`
+
+	SyncFile string `envconfig:"SYNC_FILE" shown:"sync.yaml, if it is there" desc:"the file with the rules for segments, tags, follow-ups and businesses: docs/sync-yaml.md"`
 
 	OnDelete     OnDelete     `envconfig:"ON_DELETE" default:"delete" desc:"what becomes of a record we created in Rankr when its contact is deleted in GHL: delete or keep"`
 	PollInterval PollInterval `envconfig:"POLL_INTERVAL" default:"5m" desc:"how often each location is searched for changes no webhook told of: from 1m to 15m, or 0 for never"`

@@ -22,6 +22,7 @@ import (
 	"github.com/rankrsync/rankrsync/clients/rankr"
 	"github.com/rankrsync/rankrsync/clients/rest"
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/crm/rules"
 	"github.com/rankrsync/rankrsync/store"
 	"github.com/rankrsync/rankrsync/workflows"
 	"github.com/rankrsync/rankrsync/workflows/names"
@@ -49,6 +50,9 @@ const drain = 25 * time.Second
 // Work runs a worker until ctx ends.
 func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 	w := &workerProgram{config: config, log: log, ready: &Ready{}, attributes: &SearchAttributes{}}
+	if w.rules, err = LoadRules(config); err != nil {
+		return err
+	}
 	if w.metrics, err = NewMetrics(bool(config.MetricsLocation)); err != nil {
 		return err
 	}
@@ -88,6 +92,7 @@ func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 type workerProgram struct {
 	config     Config
 	log        *slog.Logger
+	rules      *rules.Rules
 	metrics    *Metrics
 	ready      *Ready
 	records    *store.Store
@@ -269,13 +274,17 @@ func (w *workerProgram) deeds() []any {
 		Lease:       lease,
 		KeepDeleted: w.config.OnDelete == "keep",
 		Searchable:  w.attributes.Known,
+		Rules:       w.rules,
 		Observe:     w.metrics.Change,
 	}
+	contacts.Segments = &activities.Segments{Contacts: contacts, Source: source, Destination: destination}
 	return []any{
 		contacts,
-		&activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination},
+		contacts.Segments,
+		&activities.Businesses{Contacts: contacts, Source: source, Destination: destination},
+		&activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination, Rules: w.rules},
 		&activities.Polls{
-			Source: source, Destination: destination, Tasks: source, Businesses: source, Rules: contacts.Rules, Prints: contacts.Prints,
+			Source: source, Destination: destination, Tasks: source, Businesses: source, Rules: w.rules, Prints: contacts.Prints,
 			Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
 		},
 	}
