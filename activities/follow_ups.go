@@ -19,6 +19,7 @@ import (
 //     first looked at, and so was taken as it is, but for what a hint tells of it
 //   - "followUp/R/T": in Fields that rule R owes T a follow-up, in Records Rankr's id of the one that was made
 //   - "due/T": which due date AwaitDueDate was asked to wait for; empty: it is still to be asked
+//   - "told/E/T": that a hint told of event E to a round that had to end, with a problem, before it could look
 //
 // No event is lost and none is followed twice, wherever a round ends. Events are found by comparing GHL with the row, never
 // with Rankr, and the row moves in one step: whoever saves that T was seen done saves what is owed for it as well.
@@ -34,6 +35,7 @@ const (
 	seenName = "seen/"
 	dueName  = "due/"
 	owesName = "followUp/"
+	toldName = "told/"
 
 	owed   = "owed"
 	denied = "denied" // owed, but Rankr did not take it the last time: the others go first
@@ -56,13 +58,27 @@ func followUpID(rule, task string) string {
 	return followUpMark + derived(rule, task)
 }
 
-// awaited tells whether a rule waits for one of the events, which then must be looked at whatever was read since: the round
-// that read it may have been the contact's first.
-func (t *TasksAndNotes) awaited(events []string) bool {
-	return slices.ContainsFunc(events, func(told string) bool {
-		event, _, _ := strings.Cut(told, "/")
-		return len(t.Rules.FollowUps(crm.TaskEvent(event))) > 0
-	})
+// awaited returns those of a hint's events that a rule waits for.
+func (t *TasksAndNotes) awaited(events []string) (awaited []string) {
+	for _, told := range events {
+		if event, _, _ := strings.Cut(told, "/"); len(t.Rules.FollowUps(crm.TaskEvent(event))) > 0 {
+			awaited = append(awaited, told)
+		}
+	}
+	return awaited
+}
+
+// toldLater adds a hint's events to what is remembered by a round that ends before it can look at them.
+func toldLater(fields crm.Fingerprints, events []string) crm.Fingerprints {
+	if len(events) == 0 {
+		return fields
+	}
+	later := crm.Fingerprints{}
+	maps.Copy(later, fields)
+	for _, event := range events {
+		later[toldName+event] = ""
+	}
+	return later
 }
 
 // taskEvents are looked at in the order in which they happen.
@@ -75,7 +91,7 @@ type following struct {
 	at    time.Time
 	first bool // nothing was ever looked at: tasks that no hint names are taken as they are
 	rules map[crm.TaskEvent][]rules.FollowUp
-	told  map[string]bool // the hint's events
+	told  map[string]bool // the events of this hint, and of those before it that were not looked at
 
 	fields  crm.Fingerprints // of the row to be saved
 	records map[string]string
@@ -98,8 +114,10 @@ func (a *alignment) follow(was, base crm.Link, want []item, at time.Time) (crm.L
 			f.rules[event] = waiting
 		}
 	}
-	for _, event := range a.hint.Events {
-		f.told[event] = true
+	for name := range toldLater(was.Fields, a.hint.Events) {
+		if event, ok := strings.CutPrefix(name, toldName); ok {
+			f.told[event] = true
+		}
 	}
 	f.keep(base, want)
 	for _, it := range want {
@@ -235,7 +253,10 @@ func (f *following) happened(event crm.TaskEvent, task crm.Task, before glimpse)
 func (f *following) owe(rule rules.FollowUp, name string, of crm.Task) {
 	task, ok, err := rule.Task(of, f.at)
 	if err != nil {
-		f.fields[name], f.failed[rule.Name] = owed, true
+		f.fields[name] = owed
+		for _, failed := range safe(err).Fields {
+			f.failed[failed] = true
+		}
 		return
 	}
 	if !ok {

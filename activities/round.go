@@ -529,6 +529,9 @@ func (r *round) park(ctx context.Context, was crm.Link, updated time.Time, e *cr
 	if !updated.IsZero() {
 		next.DateUpdated = updated // the poll leaves it alone until it moves
 	}
+	if r.object == crm.TasksAndNotes {
+		next.Fields = toldLater(was.Fields, r.hint.Events)
+	}
 	if err := storeError(r.Links.Park(ctx, was, next, *r.problem(e))); err != nil {
 		return crm.Result{}, err
 	}

@@ -32,8 +32,8 @@ func (t *TasksAndNotes) BringTasksAndNotesIntoStep(ctx context.Context, in Round
 	if err := in.Validate(); err != nil {
 		return Answer{}, leave(err)
 	}
-	if t.awaited(in.Hint.Events) {
-		in.Hint.At = time.Time{}
+	if in.Hint.Events = t.awaited(in.Hint.Events); len(in.Hint.Events) > 0 {
+		in.Hint.At = time.Time{} // whatever was read since: the round that read it may have been the contact's first
 	}
 	retry := in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1
 	a := alignment{TasksAndNotes: t, round: round{Contacts: t.Contacts, ref: in.Ref, object: crm.TasksAndNotes, hint: in.Hint, doubt: retry}}

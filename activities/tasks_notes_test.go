@@ -98,7 +98,7 @@ func (w *world) addNote(body string) ghltest.Note {
 	return made
 }
 
-// inStep checks that Rankr mirrors each of Jane's tasks and notes exactly once, and nothing else of GHL's.
+// inStep checks that Rankr mirrors each of Jane's tasks and notes exactly once, and nothing else under an id of GHL's.
 func (w *world) inStep() {
 	w.t.Helper()
 	var want, have []string
@@ -109,7 +109,7 @@ func (w *world) inStep() {
 		want = append(want, fmt.Sprint("note ", note.ID, note.Body))
 	}
 	for _, task := range w.rankr.Tasks(w.record()) {
-		if task.ExternalID != "" {
+		if crm.ValidID(task.ExternalID) {
 			have = append(have, fmt.Sprint("task ", task.ExternalID, task.Title, task.Body, task.Due.UnixMilli(), task.Done, task.AssignedTo))
 		}
 	}
@@ -288,9 +288,11 @@ func TestManyTasksAndNotesTakeBoundedRoundsAndNoneIsDoubledOrMissing(t *testing.
 	w.inStep()
 }
 
-// edited is Jane with tasks and notes in step, and then a change of every kind waiting: nine writes.
+// edited is Jane with tasks and notes in step, and then a change of every kind waiting: nine writes, and five of what
+// follows them.
 func edited(t *testing.T) *world {
 	w := linked(t)
+	w.follows(welcome, review)
 	var tasks []ghltest.Task
 	for i := range 3 {
 		tasks = append(tasks, w.addTask(ghltest.Task{Title: fmt.Sprint("task ", i), Due: due}))
@@ -313,7 +315,14 @@ func edited(t *testing.T) *world {
 	return w
 }
 
-const writes = 9
+const writes = 14
+
+// followed checks that what rules make of these changes was made, each once.
+func (w *world) followed() {
+	w.t.Helper()
+	assert.Equal(w.t, []string{"Done: edited", "Done: new and done", "Done: task 1", "New: new", "New: new and done"}, w.followUps())
+	w.onceEach()
+}
 
 // onceEach checks that nothing was made twice, not even with a delete in between.
 func (w *world) onceEach() {
@@ -348,7 +357,7 @@ func TestAWriteWhoseAnswerIsLostDoublesNothingAndLosesNothing(t *testing.T) {
 				w.settle("jane")
 				assert.Empty(t, w.rankr.Knobs().Faults, "write %d was reached", n)
 				w.inStep()
-				w.onceEach()
+				w.followed()
 			}
 		})
 	}
@@ -428,7 +437,7 @@ func TestAWorkerKilledAtAnyWriteDoublesNothingAndLosesNothing(t *testing.T) {
 				w.settle("jane")
 				assert.Negative(t, left, "write %d was reached", n)
 				w.inStep()
-				w.onceEach()
+				w.followed()
 			}
 		})
 	}
