@@ -54,7 +54,7 @@ func (w *world) remembers(contact, business string) {
 	was, err := w.store.Link(w.t.Context(), crm.Ref{Location: loc, Contact: contact}, crm.ContactItself)
 	require.NoError(w.t, err)
 	next := was
-	next.Decision.Business, next.DateUpdated = business, time.Now().Add(time.Hour)
+	next.Decision.Business, next.DateUpdated, next.MappingVersion = business, time.Now().Add(time.Hour), crm.MappingVersion
 	require.NoError(w.t, w.store.Advance(w.t.Context(), was, next))
 }
 
@@ -238,11 +238,7 @@ func TestAListThatIsCutShortTellsOfNobodyThatIsNotInIt(t *testing.T) {
 func TestAMissingScopeForBusinessesStopsNothingElseAndWhatWaitedForItGoesOn(t *testing.T) {
 	w := minding(t)
 	w.ghl.Revoke(loc, "businesses.readonly")
-	was, err := w.store.Link(t.Context(), crm.Ref{Location: loc, Contact: "new"}, crm.ABusiness)
-	require.NoError(t, err)
-	next := was
-	next.Problem = crm.GHLScope
-	require.NoError(t, w.store.Park(t.Context(), was, next, crm.ProblemRecord{Ref: was.Ref, Object: crm.ABusiness, Code: crm.GHLScope}))
+	w.park("new", crm.ABusiness, crm.GHLScope)
 	answer := w.tick(activities.Tick{LastBusiness: "acme"})
 	assert.Equal(t, crm.GHLScope, answer.BusinessesCode)
 	assert.Equal(t, "acme", answer.BusinessesFrom)
@@ -268,18 +264,36 @@ func TestABusinessThatCouldNotBeHandedOverIsHandedOverByTheNextTick(t *testing.T
 	assert.Equal(t, []string{"business acme"}, w.attended())
 }
 
+func TestAttachedContactsThatAreNotLinkedOrHaveAProblemAreLeftAlone(t *testing.T) {
+	w := minding(t)
+	for _, contact := range []string{"stuck", "unlinked"} {
+		w.ghl.Quietly().Create(loc, ghltest.Contact{ID: contact, Email: contact + "@example.com", BusinessID: "acme"})
+	}
+	w.good("stuck")
+	w.remembers("stuck", "")
+	w.remembers("unlinked", "")
+	w.park("stuck", crm.ContactItself, crm.RankrInvalid)
+	w.tick(activities.Tick{})
+	assert.Empty(t, w.attended(), "what solves the problem, or links the contact, reads its business, too")
+}
+
+// park has a round of the object end with a problem.
+func (w *world) park(contact string, object crm.Object, code crm.Code) {
+	w.t.Helper()
+	was, err := w.store.Link(w.t.Context(), crm.Ref{Location: loc, Contact: contact}, object)
+	require.NoError(w.t, err)
+	next := was
+	next.Problem = code
+	require.NoError(w.t, w.store.Park(w.t.Context(), was, next, crm.ProblemRecord{Ref: was.Ref, Object: object, Code: code}))
+}
+
 func TestSegmentsAndBusinessesThatWereParkedAreResumedByAGoodPoll(t *testing.T) {
 	w := minding(t)
-	park := func(contact string, object crm.Object, code crm.Code) {
-		was, err := w.store.Link(t.Context(), crm.Ref{Location: loc, Contact: contact}, object)
-		require.NoError(t, err)
-		next := was
-		next.Problem = code
-		require.NoError(t, w.store.Park(t.Context(), was, next, crm.ProblemRecord{Ref: was.Ref, Object: object, Code: code}))
-	}
-	park("jane", crm.Segments, crm.NotLinked)
+	w.park("jane", crm.Segments, crm.NotLinked)
+	w.park("stuck", crm.ContactItself, crm.Ambiguous)
+	w.park("stuck", crm.Segments, crm.NotLinked)
 	w.mirrored("acme", "")
-	park("acme", crm.ABusiness, crm.RankrInvalid)
+	w.park("acme", crm.ABusiness, crm.RankrInvalid)
 	w.tick(activities.Tick{})
 	assert.Empty(t, w.nudged.taken(&w.nudged.segments), "her business still has its problem")
 
@@ -287,8 +301,8 @@ func TestSegmentsAndBusinessesThatWereParkedAreResumedByAGoodPoll(t *testing.T) 
 	w.tick(activities.Tick{})
 	assert.Equal(t, []string{"jane"}, w.nudged.taken(&w.nudged.segments))
 
-	park("jane", crm.Segments, crm.RankrToken)
-	park("acme", crm.ABusiness, crm.GHLToken)
+	w.park("jane", crm.Segments, crm.RankrToken)
+	w.park("acme", crm.ABusiness, crm.GHLToken)
 	w.attended()
 	w.tick(activities.Tick{})
 	assert.Equal(t, []string{"jane"}, w.nudged.taken(&w.nudged.segments))

@@ -337,3 +337,39 @@ func TestWhatWasFoundIsHandedOverAlthoughTheWalkFails(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, code, "the location works, whatever becomes of its tasks")
 }
+
+func TestAWalkOfSeveralTicksHasSeenAllAtItsEnd(t *testing.T) {
+	w := linked(t)
+	w.polls.Tasks, w.polls.Prints, w.polls.TaskPages = w.tasks.Source, w.store.Fingerprinter(), 1
+	for i := range 150 {
+		w.addTask(ghltest.Task{ID: fmt.Sprintf("old%03d", i), Title: "Old", Due: due})
+	}
+	answer := w.tick(activities.Tick{})
+	for range 9 {
+		assert.Subset(t, []string{"jane"}, w.found(), "none of them is known to be new")
+		if answer.TasksFrom == 0 {
+			break
+		}
+		answer = w.tick(activities.Tick{LastTasks: answer.TasksFrom})
+	}
+	require.Zero(t, answer.TasksFrom)
+	w.settle("jane")
+	w.addTask(ghltest.Task{ID: "new", Title: "New", Due: due})
+	w.tick(activities.Tick{})
+	assert.Equal(t, []string{"jane created/new"}, w.found())
+}
+
+func TestANewTaskThatAFirstRoundTookForAnOldOneIsToldOf(t *testing.T) {
+	w, _ := watched(t)
+	for id, seen := range map[string]string{"known": "open", "mistaken": "old open"} {
+		w.addTask(ghltest.Task{ID: id, Title: "New", Due: due})
+		w.settle("jane")
+		was, err := w.store.Link(t.Context(), crm.Ref{Location: loc, Contact: "jane"}, crm.TasksAndNotes)
+		require.NoError(t, err)
+		next := was
+		next.Fields["seen/"+id] = seen
+		require.NoError(t, w.store.Advance(t.Context(), was, next))
+	}
+	w.tick(activities.Tick{})
+	assert.Equal(t, []string{"jane created/mistaken"}, w.found())
+}
