@@ -34,6 +34,8 @@ type world struct {
 	store    *store.Store
 	contacts *activities.Contacts
 	tasks    *activities.TasksAndNotes
+	segments *activities.Segments
+	business *activities.Businesses
 	polls    *activities.Polls
 	nudged   *nudges
 
@@ -72,6 +74,9 @@ func newWorld(t *testing.T) *world {
 		Quiet: 2 * time.Second, Lease: 30 * time.Second, Searchable: func() bool { return true },
 	}
 	w.tasks = &activities.TasksAndNotes{Contacts: w.contacts, Source: source, Destination: destination}
+	w.segments = &activities.Segments{Contacts: w.contacts, Source: source, Destination: destination}
+	w.contacts.Segments = w.segments
+	w.business = &activities.Businesses{Contacts: w.contacts, Source: source, Destination: destination}
 	w.polls = &activities.Polls{Source: source, Destination: destination, Ticks: w.store, Nudge: w.nudged}
 	return w
 }
@@ -244,6 +249,15 @@ func (n *nudges) NoDueDate(_ context.Context, _, contact, task string) error {
 func (n *nudges) take() []string { return n.taken(&n.hints) }
 
 func (n *nudges) takeTasks() []string { return n.taken(&n.tasks) }
+
+// takeHints is for those of whom the hints matter.
+func (n *nudges) takeHints(hints *[]names.Hint) []names.Hint {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	taken := *hints
+	*hints = nil
+	return taken
+}
 
 func (n *nudges) taken(hints *[]names.Hint) []string {
 	n.mu.Lock()
