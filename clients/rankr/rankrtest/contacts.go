@@ -17,11 +17,7 @@ var fieldNames = []string{
 }
 
 func (s *Server) find(a *account, req request) answer {
-	limit, errs := pageSize(req.query.Get("limit"))
-	start, ok := parseCursor(req.query.Get("startAfter"))
-	if !ok {
-		errs = append(errs, FieldError{"startAfter", "is not a cursor of this list"})
-	}
+	start, limit, errs := paging(req)
 	keyed := false
 	for _, key := range []string{"externalId", "email", "phone"} {
 		if req.query.Has(key) {
@@ -97,6 +93,32 @@ func (a *account) matches(req request) []*Record {
 	})
 }
 
+// paging is which page is asked for.
+func paging(req request) (start, limit int, errs []FieldError) {
+	limit, errs = pageSize(req.query.Get("limit"))
+	start, ok := parseCursor(req.query.Get("startAfter"))
+	if !ok {
+		errs = append(errs, FieldError{"startAfter", "is not a cursor of this list"})
+	}
+	return start, limit, errs
+}
+
+// onePage is the answer with one page of a list in the order of its numbers. The next one goes on behind the last number,
+// so deletes between two pages skip nobody.
+func onePage[T any](name string, found []T, limit int, number func(T) int, show func(T) map[string]any) answer {
+	body := map[string]any{"next": nil}
+	if len(found) > limit {
+		found = found[:limit]
+		body["next"] = cursor(number(found[limit-1]))
+	}
+	list := make([]any, len(found))
+	for i, each := range found {
+		list[i] = show(each)
+	}
+	body[name] = list
+	return answer{status: http.StatusOK, body: body}
+}
+
 func pageSize(text string) (int, []FieldError) {
 	if text == "" {
 		return 20, nil
@@ -129,11 +151,11 @@ func (s *Server) get(a *account, req request) answer {
 
 func (s *Server) create(a *account, req request) answer {
 	next, errs := s.knobs.apply(Record{}, req.body, true)
-	if errs != nil {
+	if errs = append(errs, s.strangers(a, next)...); errs != nil {
 		return *invalid(errs...)
 	}
 	if taken := s.owner(a, next.ExternalID, ""); taken != nil {
-		refused := conflict(taken.ID)
+		refused := conflict("externalId", taken.ID)
 		refused.record = taken
 		return refused
 	}
@@ -151,13 +173,13 @@ func (s *Server) update(a *account, req request) answer {
 		return moved
 	}
 	next, errs := s.knobs.apply(*r, req.body, false)
-	if errs != nil {
+	if errs = append(errs, s.strangers(a, next)...); errs != nil {
 		refused := *invalid(errs...)
 		refused.record = r
 		return refused
 	}
 	if taken := s.owner(a, next.ExternalID, r.ID); taken != nil {
-		refused := conflict(taken.ID)
+		refused := conflict("externalId", taken.ID)
 		refused.record = taken
 		return refused
 	}
@@ -223,16 +245,16 @@ func (s *Server) contact(status int, r *Record) answer {
 
 func notFound(noun string) answer { return failure(http.StatusNotFound, "no such "+noun) }
 
-func conflict(winner string) answer {
+func conflict(property, winner string) answer {
 	const status = http.StatusConflict
-	return answer{status: status, body: failureBody{StatusCode: status, Message: "externalId is taken", ID: winner}}
+	return answer{status: status, body: failureBody{StatusCode: status, Message: property + " is taken", ID: winner}}
 }
 
 func (r *Record) etag() string { return strconv.Quote(r.ID + "-" + strconv.Itoa(r.Version)) }
 
 // wire is the record as the contract shows it. A field without a value is null: the form that is hardest on a client.
 func (r *Record) wire() map[string]any {
-	out := make(map[string]any, len(fieldNames)+6)
+	out := make(map[string]any, len(fieldNames)+8)
 	for _, name := range fieldNames {
 		out[name] = r.Fields[name]
 	}
@@ -241,6 +263,7 @@ func (r *Record) wire() map[string]any {
 	if r.ExternalID != "" {
 		out["externalId"] = r.ExternalID
 	}
+	out["businessId"], out["segments"] = textOrNull(r.BusinessID), append([]string{}, r.Segments...)
 	out["tags"], out["customFields"] = slices.Clone(r.Tags), maps.Clone(r.CustomFields)
 	out["dateAdded"] = r.Added.UTC().Format(time.RFC3339Nano)
 	out["dateUpdated"] = r.Updated.UTC().Format(time.RFC3339Nano)

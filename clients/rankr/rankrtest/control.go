@@ -27,8 +27,19 @@ func (s *Server) Control() http.Handler {
 		return s.Edit(r.PathValue("id"), func(have *Record) { *have = record })
 	}))
 	mux.HandleFunc("DELETE /records/{id}", show(func(r *http.Request) (any, error) { return nil, s.Remove(r.PathValue("id")) }))
-	serveItems(mux, s, "tasks", s.tasks)
-	serveItems(mux, s, "notes", s.notes)
+	mux.HandleFunc("PUT /records/{id}/business", show(func(r *http.Request) (any, error) {
+		return s.Attach(r.PathValue("id"), r.FormValue("id"))
+	}))
+	mux.HandleFunc("POST /records/{id}/segments", show(func(r *http.Request) (any, error) {
+		return s.PutIntoSegment(r.PathValue("id"), r.FormValue("id"))
+	}))
+	mux.HandleFunc("DELETE /records/{id}/segments", show(func(r *http.Request) (any, error) {
+		return s.TakeOutOfSegment(r.PathValue("id"), r.FormValue("id"))
+	}))
+	serveItems(mux, s, s.tasks)
+	serveItems(mux, s, s.notes)
+	serveItems(mux, s, s.businesses)
+	serveItems(mux, s, s.segments)
 	mux.HandleFunc("GET /calls", show(func(*http.Request) (any, error) { return s.Calls(), nil }))
 	mux.HandleFunc("DELETE /calls", show(func(*http.Request) (any, error) { s.Forget(); return nil, nil }))
 	mux.HandleFunc("GET /history", show(func(r *http.Request) (any, error) { return s.History(r.FormValue("externalId")), nil }))
@@ -37,8 +48,9 @@ func (s *Server) Control() http.Handler {
 	return mux
 }
 
-// serveItems serves people's verbs and the history of tasks or of notes.
-func serveItems[T any, P contents[T]](mux *http.ServeMux, s *Server, name string, h *shelf[T, P]) {
+// serveItems serves people's verbs and the history of tasks, notes, businesses or segments.
+func serveItems[T any, P contents[T]](mux *http.ServeMux, s *Server, h *shelf[T, P]) {
+	name := h.plural
 	mux.HandleFunc("GET /"+name, show(func(r *http.Request) (any, error) { return shown(s, h, r.FormValue("contactId")), nil }))
 	mux.HandleFunc("POST /"+name, take(func(_ *http.Request, made T) (any, error) { return add(s, h, made) }))
 	mux.HandleFunc("PUT /"+name+"/{id}", take(func(r *http.Request, next T) (any, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
 )
 
-// made creates a task or a note and returns it as it was answered.
+// made creates a task, a note, a business or a segment and returns it as it was answered.
 func (r *rankr) made(path, body string, headers ...string) map[string]any {
 	r.t.Helper()
 	answered := r.do("POST", path, body, headers...)
@@ -22,9 +22,9 @@ func (r *rankr) made(path, body string, headers ...string) map[string]any {
 	return answered.item()
 }
 
-// item is the task or note of an answer.
+// item is the task, note, business or segment of an answer.
 func (r reply) item() map[string]any {
-	for _, noun := range []string{"task", "note"} {
+	for _, noun := range []string{"task", "note", "business", "segment"} {
 		if item, ok := r.body[noun].(map[string]any); ok {
 			return item
 		}

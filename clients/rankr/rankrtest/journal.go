@@ -16,24 +16,25 @@ type Call struct {
 	Replayed       bool      `json:"replayed,omitempty"`
 	At             time.Time `json:"at"` // of the effect; of the arrival while there is none
 	RecordID       string    `json:"recordId,omitempty"`
-	ExternalID     string    `json:"externalId,omitempty"` // of the record, or asked for
-	ItemID         string    `json:"itemId,omitempty"`     // of the task or note
-	ItemExternalID string    `json:"itemExternalId,omitempty"`
-	Properties     []string  `json:"properties,omitempty"` // names in the body, custom fields as customFields.<key>
-	Key            string    `json:"key,omitempty"`        // Idempotency-Key
+	ExternalID     string    `json:"externalId,omitempty"`     // of the record, or asked for
+	ItemID         string    `json:"itemId,omitempty"`         // of the task, note, business or segment
+	ItemExternalID string    `json:"itemExternalId,omitempty"` // of the item, or asked for; a segment's name in lower case
+	Properties     []string  `json:"properties,omitempty"`     // names in the body, custom fields as customFields.<key>
+	Key            string    `json:"key,omitempty"`            // Idempotency-Key
 	IfMatch        string    `json:"ifMatch,omitempty"`
 }
 
-// Event is one change of a record, a task or a note.
+// Event is one change of a record, a task, a note, a business or a segment.
 type Event struct {
-	At         time.Time `json:"at"`
-	Verb       string    `json:"verb"` // created, updated or deleted
-	By         string    `json:"by"`   // client or person
-	Account    string    `json:"account,omitempty"`
-	ID         string    `json:"id"`
-	ContactID  string    `json:"contactId,omitempty"`  // whose task or note it is
-	ExternalID string    `json:"externalId,omitempty"` // after the change; of a delete: before it
-	Before     string    `json:"before,omitempty"`     // the external id before an update
+	At        time.Time `json:"at"`
+	Verb      string    `json:"verb"` // created, updated or deleted
+	By        string    `json:"by"`   // client or person
+	Account   string    `json:"account,omitempty"`
+	ID        string    `json:"id"`
+	ContactID string    `json:"contactId,omitempty"` // whose task or note it is
+	// ExternalID is the one after the change; of a delete: before it. A segment's is its name in lower case.
+	ExternalID string `json:"externalId,omitempty"`
+	Before     string `json:"before,omitempty"` // the external id before an update
 }
 
 // Who changed a record.
@@ -89,6 +90,9 @@ func (s *Server) externalID(req request) string {
 	if r := s.records[req.id]; r != nil {
 		return r.ExternalID
 	}
+	if !req.ofContacts() {
+		return ""
+	}
 	if asked := req.query.Get("externalId"); asked != "" {
 		return asked
 	}
@@ -99,19 +103,26 @@ func (s *Server) externalID(req request) string {
 	return id
 }
 
-// itemExternalID is the GHL task or note that the request is about, as far as the request or the item tells.
+// itemExternalID is the GHL task, note or business, or the name of the segment, that the request is about, as far as the
+// request or the item tells.
 func (s *Server) itemExternalID(req request) string {
-	if task := s.tasks.held[req.item]; task != nil {
-		return task.ExternalID
+	for _, shelf := range []interface{ keyOf(id string) string }{s.tasks, s.notes, s.businesses, s.segments} {
+		if key := shelf.keyOf(req.item); key != "" {
+			return key
+		}
 	}
-	if note := s.notes.held[req.item]; note != nil {
-		return note.ExternalID
+	text := func(name string) string { text, _ := req.body[name].(string); return text }
+	switch req.name {
+	case "tasks.create", "notes.create", "businesses.create":
+		return text("externalId")
+	case "segments.create":
+		return foldName(text("name"))
+	case "businesses.find":
+		return req.query.Get("externalId")
+	case "segments.find":
+		return foldName(req.query.Get("name"))
 	}
-	if req.name != "tasks.create" && req.name != "notes.create" {
-		return ""
-	}
-	id, _ := req.body["externalId"].(string)
-	return id
+	return ""
 }
 
 func properties(body map[string]any) []string {

@@ -31,7 +31,7 @@ type Knobs struct {
 	SearchLag time.Duration `json:"searchLag,omitempty"`
 
 	// What a Rankr that breaks the contract might do.
-	NoUnique      bool     `json:"noUnique,omitempty"`      // two records may have one external id
+	NoUnique      bool     `json:"noUnique,omitempty"`      // two records may have one external id, two segments one name
 	NoIdempotency bool     `json:"noIdempotency,omitempty"` // keys are not remembered
 	KeepOld       []string `json:"keepOld,omitempty"`       // a PUT answers 200 and leaves these fields as they were
 	Normalise     []string `json:"normalise,omitempty"`     // these fields are stored in capitals
@@ -42,7 +42,7 @@ type Knobs struct {
 // Fault hits the requests that match it. Unless it says otherwise the request still has its effect.
 type Fault struct {
 	Operation  string `json:"operation,omitempty"`  // "contacts.update", "contacts.*"; empty: all
-	ExternalID string `json:"externalId,omitempty"` // only requests about this contact, task or note
+	ExternalID string `json:"externalId,omitempty"` // only requests about this contact, task, note or business; or the name of a segment in lower case
 	Skip       int    `json:"skip,omitempty"`       // let so many pass first
 	Times      int    `json:"times,omitempty"`      // then it is used up; 0: never
 

@@ -21,11 +21,11 @@ func (n *Note) set(k Knobs, name string, value any) string {
 	case "createdAt":
 		return putTime(&n.Created, value)
 	}
-	return "unknown property"
+	return n.Item.set(k, name, value)
 }
 
 func (n *Note) wire() map[string]any {
-	return map[string]any{"content": n.Content, "createdAt": timeOrNull(n.Created)}
+	return map[string]any{"content": n.Content, "createdAt": timeOrNull(n.Created), "externalId": textOrNull(n.ExternalID)}
 }
 
 func (s *Server) listNotes(a *account, req request) answer  { return list(s, s.notes, a, req) }

@@ -16,7 +16,9 @@ type Record struct {
 	ExternalID   string         `json:"externalId,omitempty"`
 	Fields       map[string]any `json:"fields,omitempty"` // those that have a value; dnd only when true
 	CustomFields map[string]any `json:"customFields,omitempty"`
-	Tags         []string       `json:"tags,omitempty"` // folded, in the order they were added
+	Tags         []string       `json:"tags,omitempty"`       // folded, in the order they were added
+	BusinessID   string         `json:"businessId,omitempty"` // that it is attached to; empty: none
+	Segments     []string       `json:"segments,omitempty"`   // ids of those it is in, sorted
 	Added        time.Time      `json:"added"`
 	Updated      time.Time      `json:"updated"`
 	Version      int            `json:"version"` // grows with each change
@@ -28,6 +30,7 @@ type Record struct {
 func (r *Record) clone() Record {
 	c := *r
 	c.Fields, c.CustomFields, c.Tags = maps.Clone(r.Fields), maps.Clone(r.CustomFields), slices.Clone(r.Tags)
+	c.Segments = slices.Clone(r.Segments)
 	if c.Fields == nil {
 		c.Fields = map[string]any{}
 	}
@@ -115,6 +118,7 @@ func (s *Server) replace(a *account, r *Record, next Record, by string) {
 	}
 	before := r.ExternalID
 	r.ExternalID, r.Fields, r.CustomFields, r.Tags = next.ExternalID, next.Fields, next.CustomFields, next.Tags
+	r.BusinessID, r.Segments = next.BusinessID, next.Segments
 	r.Updated, r.Version = s.now(), r.Version+1
 	a.link(r)
 	s.remember(Event{At: r.Updated, Verb: "updated", By: by, Before: before}, r)
@@ -154,10 +158,13 @@ func (s *Server) Add(r Record) (Record, error) {
 	if s.owner(a, next.ExternalID, "") != nil {
 		return Record{}, fmt.Errorf("rankrtest: external id %s is taken", next.ExternalID)
 	}
+	if s.strangers(a, next) != nil {
+		return Record{}, errUnknownItem
+	}
 	return s.insert(a, next, person).clone(), nil
 }
 
-// Edit changes a record: the function sees it and changes external id, fields, custom fields and tags.
+// Edit changes a record: the function sees it and changes external id, fields, custom fields, tags, business and segments.
 func (s *Server) Edit(id string, change func(*Record)) (Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,6 +177,9 @@ func (s *Server) Edit(id string, change func(*Record)) (Record, error) {
 	next = fold(next)
 	if s.owner(a, next.ExternalID, id) != nil {
 		return Record{}, fmt.Errorf("rankrtest: external id %s is taken", next.ExternalID)
+	}
+	if s.strangers(a, next) != nil {
+		return Record{}, errUnknownItem
 	}
 	s.replace(a, r, next, person)
 	return r.clone(), nil
@@ -229,6 +239,8 @@ func fold(r Record) Record {
 		r.Fields["email"] = foldEmail(email)
 	}
 	r.Tags = foldTags(r.Tags)
+	slices.Sort(r.Segments)
+	r.Segments = slices.Compact(r.Segments)
 	return r
 }
 

@@ -35,22 +35,30 @@ type Server struct {
 	// Nil: such requests are only answered with 501 and counted.
 	Loud func(format string, args ...any)
 
-	mu       sync.Mutex
-	knobs    Knobs
-	accounts map[string]*account
-	records  map[string]*Record // of all accounts, by id
-	made     int
-	tasks    *shelf[Task, *Task]
-	notes    *shelf[Note, *Note]
+	mu         sync.Mutex
+	knobs      Knobs
+	accounts   map[string]*account
+	records    map[string]*Record // of all accounts, by id
+	made       int
+	tasks      *shelf[Task, *Task]
+	notes      *shelf[Note, *Note]
+	businesses *shelf[Business, *Business]
+	segments   *shelf[Segment, *Segment]
 	journal
 }
 
 // New returns an empty Rankr.
 func New() *Server {
-	return &Server{
+	s := &Server{
 		accounts: map[string]*account{}, records: map[string]*Record{},
-		tasks: newShelf[Task]("task", "title"), notes: newShelf[Note]("note", "content"),
+		tasks: newShelf[Task]("task", "tasks", "title"), notes: newShelf[Note]("note", "notes", "content"),
+		businesses: newShelf[Business]("business", "businesses", "name"),
+		segments:   newShelf[Segment]("segment", "segments", "name"),
 	}
+	s.businesses.alone, s.businesses.gone = true, s.detach
+	s.segments.alone, s.segments.gone = true, s.empty
+	s.segments.unique, s.segments.fold = "name", foldName
+	return s
 }
 
 // Start serves a new Rankr on a loopback socket until the test ends. A request that the contract does not have
@@ -91,7 +99,21 @@ var operations = []operation{
 	{"notes.create", http.MethodPost, "/contacts/{id}/notes", nil, (*Server).createNote},
 	{"notes.update", http.MethodPut, "/contacts/{id}/notes/{noteId}", nil, (*Server).updateNote},
 	{"notes.delete", http.MethodDelete, "/contacts/{id}/notes/{noteId}", nil, (*Server).deleteNote},
+	{"contacts.setSegments", http.MethodPut, "/contacts/{id}/segments", nil, (*Server).setSegments},
+	{"contacts.ofBusiness", http.MethodGet, "/contacts/business/{businessId}", []string{"limit", "startAfter"}, (*Server).ofBusiness},
+	{"businesses.find", http.MethodGet, "/businesses/", []string{"externalId", "limit", "startAfter"}, (*Server).findBusinesses},
+	{"businesses.create", http.MethodPost, "/businesses/", nil, (*Server).createBusiness},
+	{"businesses.get", http.MethodGet, "/businesses/{id}", nil, (*Server).getBusiness},
+	{"businesses.update", http.MethodPut, "/businesses/{id}", nil, (*Server).updateBusiness},
+	{"businesses.delete", http.MethodDelete, "/businesses/{id}", nil, (*Server).deleteBusiness},
+	{"segments.find", http.MethodGet, "/segments/", []string{"name", "limit", "startAfter"}, (*Server).findSegments},
+	{"segments.create", http.MethodPost, "/segments/", nil, (*Server).createSegment},
+	{"segments.update", http.MethodPut, "/segments/{id}", nil, (*Server).updateSegment},
+	{"segments.delete", http.MethodDelete, "/segments/{id}", nil, (*Server).deleteSegment},
 }
+
+// ofContacts tells whether the operation is on contacts, or on something in one.
+func (o operation) ofContacts() bool { return strings.HasPrefix(o.path, "/contacts/") }
 
 // Routes returns what the fake serves: method and path of each operation by its name.
 func Routes() map[string]string {
@@ -107,7 +129,7 @@ type request struct {
 	operation
 	account string
 	id      string // the contact in the path; empty for a collection
-	item    string // the task or note in the path, if one
+	item    string // the task, note, business or segment in the path, if one
 	query   url.Values
 	body    map[string]any
 	key     string // Idempotency-Key
@@ -120,7 +142,7 @@ type answer struct {
 	header map[string]string
 	body   any
 	record *Record // that it is about, if one
-	item   *Item   // the task or note that it is about, if one
+	item   *Item   // the task, note, business or segment that it is about, if one
 }
 
 // ServeHTTP serves the contract, and the contract's document at /openapi.json.
@@ -265,8 +287,10 @@ func (s *Server) read(r *http.Request) (request, *answer) {
 		return req, refusal(http.StatusUnauthorized, "a bearer token of an account is needed")
 	}
 	req.account = account
-	if strings.Contains(req.path, "{id}") && !idPattern.MatchString(req.id) || req.item != "" && !idPattern.MatchString(req.item) {
-		return req, invalid(FieldError{"id", "is not an id"})
+	for _, id := range []string{req.id, req.item} {
+		if id != "" && !idPattern.MatchString(id) {
+			return req, invalid(FieldError{"id", "is not an id"})
+		}
 	}
 	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 1 || len(keys) == 1 && (keys[0] == "" || len(keys[0]) > 255) {
 		return req, invalid(FieldError{"Idempotency-Key", "must be one of 1 to 255 characters"})
@@ -292,7 +316,7 @@ func route(r *http.Request) (request, bool) {
 				return have == want
 			}
 			id, err := url.PathUnescape(have)
-			if want == "{id}" {
+			if want == "{id}" && op.ofContacts() {
 				req.id = id
 			} else {
 				req.item = id

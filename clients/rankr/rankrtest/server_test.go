@@ -308,15 +308,18 @@ func TestWhatIsNotInTheContractIsLoud(t *testing.T) {
 		{"PATCH", "/contacts/x"},
 		{"GET", "/contacts/x/appointments"},
 		{"GET", "/contacts/x/tasks/y"},
-		{"POST", "/businesses/"},
+		{"POST", "/businesses"},
+		{"GET", "/segments/x"},
+		{"GET", "/businesses/?name=x"},
+		{"GET", "/contacts/x/segments"},
 		{"GET", "/contacts/?query=jane"},
 		{"GET", "/contacts/?email=a&email=b"},
 		{"GET", "/contacts/x?full=1"},
 	} {
 		assert.Equal(t, 501, r.do(c[0], c[1], "").StatusCode, c)
 	}
-	assert.Len(t, heard, 10)
-	assert.Equal(t, 7, r.Counters().Operations["unknown"])
+	assert.Len(t, heard, 13)
+	assert.Equal(t, 9, r.Counters().Operations["unknown"])
 }
 
 func TestTokensOpenAccountsThatDoNotSeeEachOther(t *testing.T) {

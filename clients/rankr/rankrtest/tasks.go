@@ -36,7 +36,7 @@ func (t *Task) set(k Knobs, name string, value any) string {
 		t.Done = value == "done"
 		return ""
 	}
-	return "unknown property"
+	return t.Item.set(k, name, value)
 }
 
 func (t *Task) wire() map[string]any {
@@ -46,7 +46,7 @@ func (t *Task) wire() map[string]any {
 	}
 	return map[string]any{
 		"title": t.Title, "body": textOrNull(t.Body), "dueDate": timeOrNull(t.Due), "status": status,
-		"assignedTo": textOrNull(t.AssignedTo),
+		"assignedTo": textOrNull(t.AssignedTo), "externalId": textOrNull(t.ExternalID),
 	}
 }
 

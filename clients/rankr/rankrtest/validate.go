@@ -34,6 +34,12 @@ func (k Knobs) apply(r Record, body map[string]any, creating bool) (Record, []Fi
 			if next.ExternalID = id; why != "" {
 				refuse(name, why)
 			}
+		case !creating && slices.Contains(k.KeepOld, name):
+		case name == "businessId":
+			id, why := k.id(value)
+			if next.BusinessID = id; why != "" {
+				refuse(name, why)
+			}
 		case name == "customFields":
 			errs = append(errs, k.applyCustom(next.CustomFields, value, creating)...)
 		case name == "tags" && creating:
@@ -43,7 +49,6 @@ func (k Knobs) apply(r Record, body map[string]any, creating bool) (Record, []Fi
 			}
 		case !slices.Contains(fieldNames, name):
 			refuse(name, "unknown property")
-		case !creating && slices.Contains(k.KeepOld, name):
 		default:
 			if why := k.set(next.Fields, name, value); why != "" {
 				refuse(name, why)
@@ -117,6 +122,40 @@ func (k Knobs) externalID(value any) (id, why string) {
 		return "", "must be a string of 1 to 64 characters"
 	}
 	return id, ""
+}
+
+// id reads Rankr's own id of something. Null is none.
+func (k Knobs) id(value any) (id, why string) {
+	if value == nil {
+		return "", ""
+	}
+	id, ok := value.(string)
+	if !ok || !idPattern.MatchString(id) {
+		return "", "is not an id"
+	}
+	return id, ""
+}
+
+// membership reads the ids of segments.
+func (k Knobs) membership(body map[string]any) ([]string, []FieldError) {
+	for _, name := range slices.Sorted(maps.Keys(body)) {
+		if name != "segmentIds" {
+			return nil, []FieldError{{name, "unknown property"}}
+		}
+	}
+	list, ok := body["segmentIds"].([]any)
+	if !ok {
+		return nil, []FieldError{{"segmentIds", "must be a list of ids"}}
+	}
+	ids := make([]string, len(list))
+	for i, item := range list {
+		id, why := k.id(item)
+		if id == "" || why != "" {
+			return nil, []FieldError{{"segmentIds", "must be a list of ids"}}
+		}
+		ids[i] = id
+	}
+	return ids, nil
 }
 
 // applyCustom merges custom fields key by key.

@@ -38,12 +38,12 @@ func (s *Server) spoil(w http.ResponseWriter, req request, fault Fault, a answer
 	}
 }
 
-// foreign is a well-formed answer that has nothing to do with the question: another contact, task or note where one
-// was asked for, another contact's tasks or notes, another program's answer elsewhere.
+// foreign is a well-formed answer that has nothing to do with the question: another contact, task, note, business or segment
+// where one was asked for, another contact's tasks, notes or segments, another program's answer elsewhere.
 func foreign(req request) any {
-	other := map[string]any{"id": "somebody-else", "externalId": "somebody-else", "contactId": "somebody-else"}
+	other := map[string]any{"id": "somebody-else", "externalId": "somebody-else", "contactId": "somebody-else", "name": "somebody else"}
 	switch req.name {
-	case "contacts.find":
+	case "contacts.find", "segments.find":
 		return map[string]any{"items": []any{other}, "count": 1}
 	case "contacts.get", "contacts.create", "contacts.update":
 		return map[string]any{"contact": other}
@@ -55,6 +55,14 @@ func foreign(req request) any {
 		return map[string]any{"notes": []any{other}}
 	case "notes.create", "notes.update":
 		return map[string]any{"note": other}
+	case "businesses.find":
+		return map[string]any{"businesses": []any{other}}
+	case "businesses.get", "businesses.create", "businesses.update":
+		return map[string]any{"business": other}
+	case "segments.create", "segments.update":
+		return map[string]any{"segment": other}
+	case "contacts.setSegments":
+		return map[string]any{"segmentIds": []any{"somebody-else"}}
 	}
 	return map[string]any{"ok": true}
 }
