@@ -530,6 +530,22 @@ func TestAWaitEndsWithItsContact(t *testing.T) {
 	assert.Empty(t, w.row().Fields)
 }
 
+func TestAContactThatComesBackIsNewAndItsTasksAreOld(t *testing.T) {
+	w := following(t, welcome)
+	require.NoError(t, w.ghl.Delete("jane"))
+	w.good("jane")
+	assert.Equal(t, crm.Gone, w.align("jane").Outcome)
+	w.ghl.Create(loc, jane)
+	w.good("jane")
+	w.addTask(ghltest.Task{Title: "restored", Due: due})
+	w.settle("jane")
+	w.inStep()
+	assert.Empty(t, w.followUps())
+	w.addTask(ghltest.Task{Title: "new", Due: due})
+	w.settle("jane")
+	assert.Equal(t, []string{"New: new"}, w.followUps())
+}
+
 func TestATaskThatIsDueInYearsIsLookedAtWithinOne(t *testing.T) {
 	w := following(t, chase)
 	far := time.Now().AddDate(3, 0, 0).UTC().Truncate(time.Millisecond)

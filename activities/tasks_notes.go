@@ -233,14 +233,14 @@ func written(steps []step) (fields []string) {
 	return fields
 }
 
-// carryOut takes the steps, and counts those that went well. What Rankr refuses for its content, or a rule that failed, does
-// not keep the others from theirs.
+// carryOut takes the steps, and counts those that went well. What Rankr refuses for its content does not keep the others
+// from theirs.
 func carryOut(ctx context.Context, steps []step, done *crm.Link) (taken int, err error) {
 	var refused error
 	for _, s := range steps {
 		err := s.do(ctx, done)
 		switch {
-		case hasCode(err, crm.RankrInvalid, crm.RuleFailed):
+		case hasCode(err, crm.RankrInvalid):
 			refused = cmp.Or(refused, err)
 		case err != nil:
 			return taken, err
