@@ -257,7 +257,7 @@ func TestNobodyListeningMeansThatNothingLanded(t *testing.T) {
 	require.NoError(t, err)
 	client := newClient("http://"+listener.Addr().String(), nil)
 	require.NoError(t, listener.Close())
-	for name, do := range everything(client, target{"x", "y", "z"}) {
+	for name, do := range everything(client, target{"x", "y", "z", "b", "s"}) {
 		err := do(t)
 		require.ErrorIs(t, err, &crm.Error{Code: crm.RankrUnavailable}, name)
 		assert.False(t, err.(*crm.Error).Landed, name)

@@ -12,18 +12,23 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-// target is a record with a task and a note.
-type target struct{ record, task, note string }
+// target is a record with a task and a note, which is attached to a business and in a segment.
+type target struct{ record, task, note, business, segment string }
 
 func newTarget(t *testing.T, server *rankrtest.Server, record rankrtest.Record) target {
 	t.Helper()
+	business, err := server.AddBusiness(rankrtest.Business{Name: "Harbour", City: "Bonn"})
+	require.NoError(t, err)
+	segment, err := server.AddSegment(rankrtest.Segment{Name: "Segment of " + business.ID})
+	require.NoError(t, err)
+	record.BusinessID, record.Segments = business.ID, []string{segment.ID}
 	contact, err := server.Add(record)
 	require.NoError(t, err)
 	task, err := server.AddTask(rankrtest.Task{Item: rankrtest.Item{ContactID: contact.ID}, Title: "Call", Body: "back"})
 	require.NoError(t, err)
 	note, err := server.AddNote(rankrtest.Note{Item: rankrtest.Item{ContactID: contact.ID}, Content: "Called"})
 	require.NoError(t, err)
-	return target{contact.ID, task.ID, note.ID}
+	return target{contact.ID, task.ID, note.ID, business.ID, segment.ID}
 }
 
 // everything makes each call that the client can make, under the operation's name.
@@ -45,6 +50,7 @@ func everything(c *rankr.Client, on target) map[string]func(t *testing.T) error 
 		"contacts.update": func(t *testing.T) error {
 			return c.Update(t.Context(), "L", id, "", crm.Patch{
 				Set: crm.Fields{"city": "Rome", "customFields.pin": "8"}, Clear: []string{"dnd", "state", "customFields.size"},
+				Business: new(string),
 			})
 		},
 		"contacts.delete":     func(t *testing.T) error { return c.Delete(t.Context(), "L", id) },
@@ -70,6 +76,26 @@ func everything(c *rankr.Client, on target) map[string]func(t *testing.T) error 
 			return c.UpdateNote(t.Context(), "L", id, crm.Note{ID: on.note, ExternalID: "N8", Content: "Wrote"})
 		},
 		"notes.delete": func(t *testing.T) error { return c.DeleteNote(t.Context(), "L", id, on.note) },
+
+		"businesses.find": func(t *testing.T) error { _, err := c.FindBusiness(t.Context(), "L", "B1"); return err },
+		"businesses.get":  func(t *testing.T) error { _, err := c.ReadBusiness(t.Context(), "L", on.business); return err },
+		"businesses.create": func(t *testing.T) error {
+			_, err := c.CreateBusiness(t.Context(), "L", "key "+t.Name(), fullBusiness("B9"))
+			return err
+		},
+		"businesses.update": func(t *testing.T) error {
+			external := "B8"
+			return c.UpdateBusiness(t.Context(), "L", on.business, crm.Patch{
+				Set: crm.Fields{"name": "Street"}, Clear: []string{"city"}, ExternalID: &external,
+			})
+		},
+		"businesses.delete": func(t *testing.T) error { return c.DeleteBusiness(t.Context(), "L", on.business) },
+		"segments.find":     func(t *testing.T) error { _, err := c.Segments(t.Context(), "L"); return err },
+		"segments.create": func(t *testing.T) error {
+			_, err := c.CreateSegment(t.Context(), "L", "key "+t.Name(), crm.Segment{Name: "Hot leads", Description: "x"})
+			return err
+		},
+		"contacts.setSegments": func(t *testing.T) error { return c.SetSegments(t.Context(), "L", id, nil) },
 	}
 }
 
@@ -109,9 +135,13 @@ func TestRepeatableOperationsLeaveTheSameRecordsTheSecondTime(t *testing.T) {
 	}
 }
 
-// content is all records, tasks and notes without what every write moves.
+// content is all that the server holds without what every write moves.
 func content(server *rankrtest.Server) []any {
 	all, tasks, notes := server.All(), server.Tasks(""), server.Notes("")
+	businesses, segments := server.Businesses(), server.Segments()
+	for i := range businesses {
+		businesses[i].Version, businesses[i].Updated = 0, businesses[i].Added
+	}
 	for i := range all {
 		all[i].Version, all[i].Updated = 0, all[i].Added
 	}
@@ -121,5 +151,5 @@ func content(server *rankrtest.Server) []any {
 	for i := range notes {
 		notes[i].Version, notes[i].Updated = 0, notes[i].Added
 	}
-	return []any{all, tasks, notes}
+	return []any{all, tasks, notes, businesses, segments}
 }

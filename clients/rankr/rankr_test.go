@@ -27,7 +27,7 @@ func saying(t *testing.T, status int, body string) *rankr.Client {
 
 func TestOddRecordsAreReadAsFarAsTheyGo(t *testing.T) {
 	client := saying(t, 200, `{"contact":{"id":"R1","externalId":null,"email":"","firstName":"Ann","dnd":null,"tags":null,
-		"dateUpdated":"yesterday","segments":[{"id":"s"}],"businessId":7,"surprise":{"deep":[1]},
+		"dateUpdated":"yesterday","segments":null,"businessId":null,"surprise":{"deep":[1]},
 		"customFields":{"none":null,"empty":"","list":[],"texts":["a"],"mixed":["a",1],"object":{"b":2,"a":1},"number":0,"off":false}}}`)
 	got, err := client.Contact(t.Context(), "L", "R1")
 	require.NoError(t, err)
@@ -37,11 +37,14 @@ func TestOddRecordsAreReadAsFarAsTheyGo(t *testing.T) {
 	}}, got)
 }
 
+// TestFieldOfAWrongTypeIsNamed: segments that can't be read must not pass for none, or they would be taken away.
 func TestFieldOfAWrongTypeIsNamed(t *testing.T) {
-	client := saying(t, 200, `{"contact":{"id":"R1","postalCode":12345}}`)
-	_, err := client.Contact(t.Context(), "L", "R1")
-	require.ErrorIs(t, err, &crm.Error{Code: crm.RankrInvalid})
-	assert.Equal(t, []string{"postalCode"}, err.(*crm.Error).Fields)
+	for field, value := range map[string]string{"postalCode": `12345`, "segments": `[{"id":"s"}]`, "businessId": `7`} {
+		client := saying(t, 200, `{"contact":{"id":"R1","`+field+`":`+value+`}}`)
+		_, err := client.Contact(t.Context(), "L", "R1")
+		require.ErrorIs(t, err, &crm.Error{Code: crm.RankrInvalid})
+		assert.Equal(t, []string{field}, err.(*crm.Error).Fields)
+	}
 }
 
 // TestAnswersAboutSomethingElseAreNoAnswers: believing one would link a contact to a stranger's record, or make a

@@ -34,6 +34,29 @@ func TestContractHasEveryStandardFieldInEveryShape(t *testing.T) {
 	}
 }
 
+func TestContractHasEveryBusinessFieldInEveryShape(t *testing.T) {
+	doc, err := contracttest.Document()
+	require.NoError(t, err)
+	for _, shape := range []string{"Business", "NewBusiness", "BusinessChange"} {
+		properties := doc.Components.Schemas[shape].Value.Properties
+		for _, name := range crm.BusinessFields {
+			require.Contains(t, properties, name, shape)
+			clears := shape == "Business" || shape == "BusinessChange" && name != "name"
+			assert.Equal(t, clears, properties[name].Value.Nullable, "%s %s", shape, name)
+		}
+	}
+}
+
+func TestEveryCreateTakesAnIdempotencyKey(t *testing.T) {
+	doc, err := contracttest.Document()
+	require.NoError(t, err)
+	for path, item := range doc.Paths.Map() {
+		if item.Post != nil {
+			assert.NotNil(t, item.Post.Parameters.GetByInAndName("header", "Idempotency-Key"), path)
+		}
+	}
+}
+
 func TestUsersPageListsEveryCall(t *testing.T) {
 	doc, err := contracttest.Document()
 	require.NoError(t, err)

@@ -62,13 +62,17 @@ func (b *Business) wire() map[string]any {
 func (s *Server) findBusinesses(a *account, req request) answer {
 	return search(s, s.businesses, a, req)
 }
+
 func (s *Server) createBusiness(a *account, req request) answer {
 	return create(s, s.businesses, a, req)
 }
+
 func (s *Server) getBusiness(a *account, req request) answer { return readOne(s, s.businesses, a, req) }
+
 func (s *Server) updateBusiness(a *account, req request) answer {
 	return update(s, s.businesses, a, req)
 }
+
 func (s *Server) deleteBusiness(a *account, req request) answer {
 	return remove(s, s.businesses, a, req)
 }

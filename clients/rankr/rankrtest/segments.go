@@ -37,9 +37,12 @@ func (s *Segment) wire() map[string]any {
 	return map[string]any{"name": s.Name, "description": textOrNull(s.Description)}
 }
 
-func (s *Server) findSegments(a *account, req request) answer  { return search(s, s.segments, a, req) }
+func (s *Server) findSegments(a *account, req request) answer { return search(s, s.segments, a, req) }
+
 func (s *Server) createSegment(a *account, req request) answer { return create(s, s.segments, a, req) }
+
 func (s *Server) updateSegment(a *account, req request) answer { return update(s, s.segments, a, req) }
+
 func (s *Server) deleteSegment(a *account, req request) answer { return remove(s, s.segments, a, req) }
 
 func (s *Server) setSegments(a *account, req request) answer {
