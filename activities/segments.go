@@ -322,17 +322,25 @@ func (g *segmentation) members(ctx context.Context, have []string) ([]string, er
 	return slices.Compact(members), nil
 }
 
-// join writes the membership. Where somebody deleted one of the segments meanwhile it is made again, once.
+// maxJoins bounds how often a membership is written in one round: the second time with segments that were made again, the
+// third where Rankr repeated the answer for one that was deleted.
+const maxJoins = 3
+
+// join writes the membership. Segments that somebody deleted meanwhile are made again.
 func (g *segmentation) join(ctx context.Context, have, members []string) error {
-	err := g.Destination.SetSegments(ctx, g.ref.Location, g.record, members)
-	if !hasCode(err, crm.RankrInvalid) {
-		return err
+	var err error
+	for range maxJoins {
+		err = g.Destination.SetSegments(ctx, g.ref.Location, g.record, members)
+		if !hasCode(err, crm.RankrInvalid) || !slices.Contains(safe(err).Fields, "segmentIds") {
+			return err
+		}
+		g.ids.forget()
+		var listed error
+		if members, listed = g.members(ctx, have); listed != nil {
+			return listed
+		}
 	}
-	g.ids.forget()
-	if members, err = g.members(ctx, have); err != nil {
-		return err
-	}
-	return g.Destination.SetSegments(ctx, g.ref.Location, g.record, members)
+	return err
 }
 
 // additions are the steps for tags that were added since the last round.
@@ -375,6 +383,7 @@ func (g *segmentation) mayHaveMade(was crm.Link) bool {
 type segmentIDs struct {
 	mu    sync.Mutex
 	known map[string]string // by folded name
+	lost  map[string]string // what was known before Rankr refused it
 	until time.Time
 }
 
@@ -402,7 +411,7 @@ func (s *segmentIDs) of(ctx context.Context, deed *Segments, location string, ma
 		if s.known[fold(segment.Name)] != "" || !slices.Contains(wanted, segment.Name) {
 			continue
 		}
-		id, err := deed.makeSegment(ctx, location, segment)
+		id, err := deed.makeSegment(ctx, location, segment, s.lost[fold(segment.Name)])
 		if err != nil {
 			return nil, err
 		}
@@ -415,13 +424,13 @@ func (s *segmentIDs) of(ctx context.Context, deed *Segments, location string, ma
 func (s *segmentIDs) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.until = time.Time{}
+	s.lost, s.until = s.known, time.Time{}
 }
 
-// makeSegment makes a segment, or finds the one that somebody made since they were listed: names are unique. The hour keeps
-// Rankr from repeating the answer for one that was deleted.
-func (s *Segments) makeSegment(ctx context.Context, location string, segment crm.Segment) (string, error) {
-	key := derived(s.Contacts.StoreID, "segment", fold(segment.Name), time.Now().UTC().Format("2006-01-02T15"))
+// makeSegment makes a segment, or finds the one that somebody made since they were listed: names are unique. The id of one
+// that was lost keeps Rankr from repeating its answer.
+func (s *Segments) makeSegment(ctx context.Context, location string, segment crm.Segment, lost string) (string, error) {
+	key := derived(s.Contacts.StoreID, "segment", fold(segment.Name), lost)
 	made, err := s.Destination.CreateSegment(ctx, location, key, segment)
 	if hasCode(err, crm.RankrDuplicate) && safe(err).ID != "" {
 		return safe(err).ID, nil
