@@ -17,6 +17,8 @@ const (
 	GHLScope         Code = "RS-GHL-SCOPE"         // the token lacks a scope
 	GHLToken         Code = "RS-GHL-TOKEN"         // expired, revoked, or of the wrong kind
 	GHLTenant        Code = "RS-GHL-TENANT"        // the token is for another location
+	GHLSuspended     Code = "RS-GHL-SUSPENDED"     // GHL says that the location is not active: its billing is paused
+	GHLReconnect     Code = "RS-GHL-RECONNECT"     // the code or the refresh token is used up, expired or unknown
 	GHLInvalid       Code = "RS-GHL-INVALID"       // GHL refuses the request's content
 	GHLDuplicate     Code = "RS-GHL-DUPLICATE"     // a duplicate create; Error.ID is the winner's
 	GHLRateLimited   Code = "RS-GHL-RATE"          // 429, daily budget or our own gate; Error.Wait says how long
@@ -40,7 +42,7 @@ const (
 )
 
 // GHLCredentials are the failures of a token: they meet every contact of its location alike.
-var GHLCredentials = []Code{GHLToken, GHLScope, GHLTenant}
+var GHLCredentials = []Code{GHLToken, GHLScope, GHLTenant, GHLSuspended, GHLReconnect}
 
 // Retry says what may still come of a failure.
 type Retry int
@@ -112,6 +114,8 @@ var Catalogue = map[Code]Entry{
 	GHLScope:         {"the GHL token lacks a scope", "you", "add the missing scope to the token; the README lists what each part needs", Never},
 	GHLToken:         {"GHL refuses the token", "you", "make a new private integration token and set GHL_TOKEN", Never},
 	GHLTenant:        {"the GHL token has no access to this location", "you", "use the token of this location", Never},
+	GHLSuspended:     {"GHL says that this location is not active", "your client", "settle the location's bill in GHL; it goes on by itself", Never},
+	GHLReconnect:     {"GHL no longer accepts this connection", "your client", "connect again: starter connect prints the link to send", Never},
 	GHLInvalid:       {"GHL refuses the request", "you", "see the named fields; report the traceId to GHL if they look right", Never},
 	GHLDuplicate:     {"GHL already has this contact", "nobody", "nothing: the existing one is used", Again},
 	GHLRateLimited:   {"GHL's rate limit is reached", "nobody", "nothing: it goes on by itself", Later},

@@ -16,7 +16,9 @@ import (
 )
 
 func TestTheOutcomeOfASyncIsItsExitCode(t *testing.T) {
-	refused := map[crm.Code]bool{crm.GHLToken: true, crm.GHLScope: true, crm.GHLTenant: true, crm.RankrToken: true}
+	refused := map[crm.Code]bool{
+		crm.GHLToken: true, crm.GHLScope: true, crm.GHLTenant: true, crm.GHLSuspended: true, crm.GHLReconnect: true, crm.RankrToken: true,
+	}
 	for code := range crm.Catalogue {
 		want := no
 		if refused[code] {

@@ -74,9 +74,13 @@ type Call struct {
 	Operation string // "contacts.get": for errors and metrics
 	Method    string
 	Path      string // relative to the base URL, already escaped; a slash at the end is kept
-	Account   string // whose token and whose rate limit
+	Account   string // whose token and whose rate limit; empty: neither, as when a token is asked for
 	Query     url.Values
 	Header    http.Header
+	// Token is sent in place of the account's, where a call needs one of another kind.
+	Token string
+	// Form is sent as a form, in place of Body; nil: none.
+	Form url.Values
 	// Body is sent as JSON; nil: none. It is written by go-json-experiment/json: unlike with encoding/json, a nil
 	// slice or map is [] or {}, and omitempty drops empty strings, lists and objects but neither 0 nor false.
 	Body any
@@ -98,7 +102,11 @@ func (c *Client) Do(ctx context.Context, call Call, out any) (Meta, error) {
 	if err != nil {
 		return Meta{}, err
 	}
-	pass, wait, err := c.gate.enter(ctx, c.system+" "+call.Account, c.timeout)
+	gate := c.gate
+	if call.Account == "" {
+		gate = nil
+	}
+	pass, wait, err := gate.enter(ctx, c.system+" "+call.Account, c.timeout)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return Meta{}, c.refuse(call, c.codes.unavailable)
@@ -140,9 +148,14 @@ func (c *Client) prepare(ctx context.Context, call Call) (string, *resty.Request
 	request := c.resty.R().SetContext(ctx).
 		SetHeaderMultiValues(call.Header).
 		SetHeader("Accept", "application/json").
-		SetHeader("User-Agent", "rankrsync").
-		SetHeader("Authorization", "Bearer "+token)
-	if call.Body == nil {
+		SetHeader("User-Agent", "rankrsync")
+	if token != "" {
+		request.SetHeader("Authorization", "Bearer "+token)
+	}
+	switch {
+	case call.Form != nil:
+		return target, request.SetHeader("Content-Type", "application/x-www-form-urlencoded").SetBody(call.Form.Encode()), nil
+	case call.Body == nil:
 		return target, request, nil
 	}
 	body, err := json.Marshal(call.Body, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
@@ -182,6 +195,9 @@ func parseBase(text string) *url.URL {
 
 // token asks the account's token source. What a token endpoint says never leaves here: its errors print bodies.
 func (c *Client) token(call Call) (string, error) {
+	if call.Token != "" || call.Account == "" {
+		return call.Token, nil
+	}
 	source, err := c.tokens(call.Account)
 	var token *oauth2.Token
 	if err == nil {

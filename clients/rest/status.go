@@ -15,6 +15,7 @@ import (
 // codes are what one system's failures are called.
 type codes struct {
 	notFound, scope, token, tenant, invalid, duplicate, moved, limited, unavailable crm.Code
+	suspended, reconnect                                                            crm.Code // empty: the system has no such refusals
 }
 
 var codesOf = map[string]codes{
@@ -22,6 +23,7 @@ var codesOf = map[string]codes{
 		notFound: crm.GHLNotFound, scope: crm.GHLScope, token: crm.GHLToken, tenant: crm.GHLTenant,
 		invalid: crm.GHLInvalid, duplicate: crm.GHLDuplicate, moved: crm.GHLUnavailable,
 		limited: crm.GHLRateLimited, unavailable: crm.GHLUnavailable,
+		suspended: crm.GHLSuspended, reconnect: crm.GHLReconnect,
 	},
 	"rankr": {
 		notFound: crm.RankrNotFound, scope: crm.RankrToken, token: crm.RankrToken, tenant: crm.RankrToken,
@@ -41,9 +43,12 @@ func (c *Client) failure(call Call, a answer) *crm.Error {
 	said, own := readRefusal(a)
 	e := c.refuse(call, c.codes.unavailable)
 	e.Status, e.TraceID = a.status, said.traceID
+	grant, fields := c.ungranted(call, said)
 	switch {
 	case a.status == http.StatusTooManyRequests:
 		e.Code, e.Wait = c.codes.limited, a.limits().closed
+	case grant != "" && own && (a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized || a.status == http.StatusForbidden):
+		e.Code, e.Fields = grant, fields
 	case a.status == http.StatusUnauthorized:
 		e.Code, e.Fields = c.unauthorized(said)
 	case a.status == http.StatusPreconditionFailed && call.Header.Get("If-Match") != "":
@@ -62,6 +67,24 @@ func (c *Client) failure(call Call, a answer) *crm.Error {
 		e.Code, e.Fields = c.codes.invalid, said.fields
 	}
 	return e
+}
+
+// ungranted reads what is said where tokens are given out. A client that is refused is the token's code with the field
+// "client", and another redirect address than the app's is the one with "redirect_uri".
+func (c *Client) ungranted(call Call, said refusal) (crm.Code, []string) {
+	switch {
+	case c.codes.suspended != "" && said.about("location is not active"):
+		return c.codes.suspended, nil
+	case c.codes.reconnect == "" || call.Form == nil:
+		return "", nil
+	case said.about("redirect_uri", "redirect uri", "redirecturi"):
+		return c.codes.token, []string{"redirect_uri"}
+	case said.about("invalid client", "invalid_client", "unauthorized_client", "client_id", "client_secret", "clientid", "clientsecret"):
+		return c.codes.token, []string{"client"}
+	case said.about("invalid grant", "invalid_grant"):
+		return c.codes.reconnect, nil
+	}
+	return "", nil
 }
 
 // unauthorized tells apart what GHL packs into one status. Each needs another remedy, so the field says which.
@@ -118,6 +141,11 @@ func (r refusal) about(words ...string) bool {
 	})
 }
 
+// grantErrors are what RFC 6749 lets a token endpoint say.
+var grantErrors = []string{
+	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+}
+
 var tracePattern = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 
 // readRefusal reads an error body of either system; own tells whether it has their shape. A 404 must carry its own
@@ -130,6 +158,10 @@ func readRefusal(a answer) (said refusal, own bool) {
 	said.messages = texts(body["message"])
 	if envelope := object(body["error"]); envelope != nil { // v3: {error: {code, message}}
 		said.messages = append(said.messages, texts(envelope["message"])...)
+	}
+	if kind := strings.Join(texts(body["error"]), ""); slices.Contains(grantErrors, kind) { // OAuth's own shape
+		said.messages = append(said.messages, kind)
+		said.messages = append(said.messages, texts(body["error_description"])...)
 	}
 	for _, message := range said.messages {
 		said.fields = append(said.fields, namedFields(message)...)
