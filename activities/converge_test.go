@@ -91,10 +91,13 @@ type convergence struct {
 	foreign              rankrtest.Record            // people's own, in Rankr
 	club                 string                      // the id of their segment
 	theirs               map[string]rankrtest.Record // by contact: the records that people put something of their own on
+	company              string                      // the id of a business of theirs
+	employed             map[string]string           // by contact without one in GHL: the record that they attached to it
+	discarded            map[string]bool             // contacts of which a person deleted a task
 }
 
 func newConvergence(t *rapid.T, w *world, location string) *convergence {
-	c := &convergence{T: t, world: w, location: location, queue: &jobs{waiting: map[string]job{}}, theirs: map[string]rankrtest.Record{}}
+	c := &convergence{T: t, world: w, location: location, queue: &jobs{waiting: map[string]job{}}, theirs: map[string]rankrtest.Record{}, employed: map[string]string{}, discarded: map[string]bool{}}
 	w.ghl.Heal()
 	w.rankr.Set(func(k *rankrtest.Knobs) { k.Faults = nil })
 	w.ghl.PutLocation(ghltest.Location{ID: location, Country: "CH"})
@@ -119,6 +122,9 @@ func newConvergence(t *rapid.T, w *world, location string) *convergence {
 	club, err := w.rankr.AddSegment(rankrtest.Segment{Name: "Club of " + location})
 	require.NoError(t, err)
 	c.club = club.ID
+	company, err := w.rankr.AddBusiness(rankrtest.Business{Name: "Theirs"})
+	require.NoError(t, err)
+	c.company = company.ID
 	return c
 }
 
@@ -128,6 +134,7 @@ func (c *convergence) edit() {
 	if len(c.contacts) > 1 {
 		edits = append(edits, c.delete, c.deleteTask, c.deleteNote, c.detach, c.addBusiness, c.changeBusiness)
 	}
+	c.passInGHL(3 * time.Second) // its Date has whole seconds, and people are slower than this test
 	if rapid.IntRange(0, 3).Draw(c.T, "fault") == 0 {
 		c.fail()
 	}
@@ -253,6 +260,7 @@ func (c *convergence) completeTask() {
 func (c *convergence) deleteTask() {
 	if task, ok := c.task(); ok {
 		require.NoError(c, c.ghl.DeleteTask(task.ID))
+		c.discarded[task.Contact] = true
 		c.hear(true, c.queue.TasksAndNotes, names.Hint{Contact: task.Contact})
 	}
 }
@@ -312,6 +320,7 @@ func (c *convergence) attach() {
 		business, _ := c.one(c.businesses, "business")
 		_, err := c.ghl.Attach(contact, business)
 		require.NoError(c, err)
+		c.employed[contact] = "" // from now on it is GHL that says
 	}
 }
 
@@ -338,6 +347,11 @@ func (c *convergence) act() {
 	_, err = c.rankr.AddNote(rankrtest.Note{Item: rankrtest.Item{ContactID: record.ID}, Content: "the team's own"})
 	require.NoError(c, err)
 	c.theirs[contact] = record
+	if before, known := c.employed[contact]; !known || before != "" {
+		_, err := c.rankr.Attach(record.ID, c.company)
+		require.NoError(c, err)
+		c.employed[contact] = record.ID
+	}
 }
 
 // fail lets something go wrong at one of the next calls.
@@ -498,6 +512,10 @@ func (c *convergence) checkContact(contact ghltest.Contact, record rankrtest.Rec
 		member[segments[id]] = true
 	}
 	require.Equal(c, in, member, "segments")
+	if c.employed[contact.ID] == record.ID {
+		require.Equal(c, c.company, record.BusinessID, "what people attached stays")
+		return
+	}
 	business := businesses[record.BusinessID]
 	require.Equal(c, contact.BusinessID, business.ExternalID, "business")
 	if contact.BusinessID != "" {
@@ -512,12 +530,18 @@ func (c *convergence) checkTasks(contact, record string) {
 		done  bool
 	}
 	want, have, followUps, references := map[string]seen{}, map[string]seen{}, map[string]int{}, map[string]int{}
+	link, err := c.store.Link(context.Background(), crm.Ref{Location: c.location, Contact: contact}, crm.ContactItself)
+	require.NoError(c, err)
+	added, was := link.Decision.Added["lead"]
+	welcome := false
 	for _, task := range c.ghl.Tasks(contact) {
 		want[task.ID] = seen{task.Title, task.Completed}
 		if _, reference, made := strings.Cut(task.Body, "rankrsync "); made {
 			references[reference]++
+			welcome = welcome || task.Due.Equal(added.Add(48*time.Hour))
 		}
 	}
+	require.True(c, welcome || !was || c.discarded[contact], "the task for the last addition of the tag is missing")
 	for _, task := range c.rankr.Tasks(record) {
 		switch {
 		case strings.Contains(task.ExternalID, ":"):

@@ -202,6 +202,26 @@ func TestABusinessThatPeopleSetInRankrIsNotTakenAway(t *testing.T) {
 	assert.Equal(t, theirs.ID, w.mirror(ann.ID).BusinessID)
 }
 
+func TestABusinessThatPeopleSetInsteadOfOursStaysWhenOursGoes(t *testing.T) {
+	w := newWorld(t)
+	w.contacts.Rules = rules.Default()
+	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	_, err := w.ghl.Attach(ann.ID, acme.ID)
+	require.NoError(t, err)
+	w.good(ann.ID)
+	w.segment()
+	theirs, err := w.rankr.AddBusiness(rankrtest.Business{Name: "Theirs"})
+	require.NoError(t, err)
+	_, err = w.rankr.Attach(w.mirror(ann.ID).ID, theirs.ID)
+	require.NoError(t, err)
+	_, err = w.ghl.Detach(ann.ID)
+	require.NoError(t, err)
+	w.good(ann.ID)
+	w.segment()
+	assert.Equal(t, theirs.ID, w.mirror(ann.ID).BusinessID)
+}
+
 func TestABusinessIsReadAtMostOnceInTenMinutesUnlessAskedByHand(t *testing.T) {
 	w := newWorld(t)
 	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
