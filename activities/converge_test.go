@@ -130,7 +130,7 @@ func newConvergence(t *rapid.T, w *world, location string) *convergence {
 
 // edit is one edit that a person makes, with its webhook, and perhaps a fault from now on.
 func (c *convergence) edit() {
-	edits := []func(){c.create, c.change, c.tag, c.untag, c.addTask, c.changeTask, c.completeTask, c.addNote, c.changeNote, c.attach, c.act}
+	edits := []func(){c.create, c.change, c.tag, c.untag, c.addTask, c.changeTask, c.completeTask, c.addNote, c.changeNote, c.attach, c.act, c.addAgain}
 	if len(c.contacts) > 1 {
 		edits = append(edits, c.delete, c.deleteTask, c.deleteNote, c.detach, c.addBusiness, c.changeBusiness)
 	}
@@ -201,6 +201,23 @@ func (c *convergence) untag() {
 		_, err := c.ghl.Untag(contact, rapid.SampledFrom([]string{"vip", "lead", "nurture"}).Draw(c.T, "tag"))
 		require.NoError(c, err)
 		c.hearContact(contact, false)
+	}
+}
+
+// addAgain takes a tag away and adds it again, with time for both to be seen.
+func (c *convergence) addAgain() {
+	contact, ok := c.one(c.contacts, "contact")
+	if !ok {
+		return
+	}
+	for _, change := range []func(string, ...string) (ghltest.Contact, error){c.ghl.Untag, c.ghl.Tag} {
+		_, err := change(contact, "lead")
+		require.NoError(c, err)
+		c.hearContact(contact, true)
+		c.passInGHL(3 * time.Second)
+		for range 4 {
+			c.job()
+		}
 	}
 }
 
