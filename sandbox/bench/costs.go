@@ -3,9 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
+	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
+	"github.com/rankrsync/rankrsync/sandbox/stack"
 )
 
 // This file counts what a change costs.
@@ -20,7 +26,11 @@ func (b *bench) measureCosts(ctx context.Context) error {
 	const page = "page"
 	locations, contacts := b.settle("cost", specimens)
 	crowd := b.populate(page, b.page)
-	if err := b.serve(ctx, append(locations, page), unlimited); err != nil {
+	rules, err := b.rules()
+	if err != nil {
+		return err
+	}
+	if err := b.serve(ctx, append(locations, page), unlimited.With(rules)); err != nil {
 		return err
 	}
 	if _, err := b.flood(ctx, append(crowd, contacts...), 1); err != nil {
@@ -37,6 +47,8 @@ func (b *bench) measureCosts(ctx context.Context) error {
 		{"a single change", exactly(1), exactly(1), atMost(5), locations, specimens, b.each(contacts, b.oneChange)},
 		{"a webhook with nothing new", exactly(1), exactly(0), target{}, locations, specimens, b.each(contacts, b.nothingNew)},
 		{fmt.Sprintf("a burst of %d", burst), atMost(2), atMost(2), target{}, locations, specimens, b.each(contacts, b.aBurst)},
+		{"a new note", atMost(2), atMost(1), target{}, locations, specimens, b.each(contacts, b.aNote)},
+		{"a tag added that a segment's rule waits for", exactly(1), atMost(2), target{}, locations, specimens, b.each(contacts, b.aTag)},
 		{"a change in a page", exactly(1), exactly(1), atMost(.2), []string{page}, len(crowd), b.crowd(crowd)},
 	} {
 		if err := b.settled(ctx); err != nil {
@@ -131,6 +143,45 @@ func (b *bench) aBurst(ctx context.Context, contact string) error {
 		}
 	}
 	return nil
+}
+
+func (b *bench) aNote(ctx context.Context, contact string) error {
+	note, err := b.ghl.Quietly().AddNote(contact, ghltest.Note{Body: "Likes tea"})
+	if err != nil {
+		return err
+	}
+	return b.tell(ctx, ghltest.NoteCreate, note.ID)
+}
+
+func (b *bench) aTag(ctx context.Context, contact string) error {
+	if _, err := b.ghl.Quietly().Tag(contact, gold); err != nil {
+		return err
+	}
+	return b.tell(ctx, ghltest.ContactTagUpdate, contact)
+}
+
+// tell posts an event about a contact, a task or a note.
+func (b *bench) tell(ctx context.Context, kind, id string) error {
+	body, err := b.ghl.Event(kind, id)
+	if err != nil {
+		return err
+	}
+	_, err = b.post(ctx, webhook{string(body), b.ghl.Sign(body)})
+	return err
+}
+
+const gold = "gold"
+
+// rules are settings with a segment for those who have the tag. The segment is there already: making it is no part of a change.
+func (b *bench) rules() (stack.Settings, error) {
+	if _, err := b.rankr.AddSegment(rankrtest.Segment{Name: "Gold"}); err != nil {
+		return nil, err
+	}
+	file, err := filepath.Abs(filepath.Join(b.stack.Dir, "sync.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	return stack.Settings{"SYNC_FILE": file}, os.WriteFile(file, []byte("segments: [{name: Gold, when: '\""+gold+"\" in tags'}]\n"), 0o600)
 }
 
 // crowd changes all contacts of a location at once.

@@ -55,7 +55,8 @@ func (b *bench) drained(ctx context.Context, locations ...string) error {
 // settled waits until no workflow runs at all and the quiet period is over, so that one measurement does not reach into
 // the next. The server lists an end only when it gets to it, after a storm seconds later: until then it is still busy.
 func (b *bench) settled(ctx context.Context) error {
-	if err := b.ended(ctx, `WorkflowType IN ("`+names.SyncContact+`", "`+names.SyncContacts+`", "`+emptyWorkflow+`")`); err != nil {
+	types := []string{names.SyncContact, names.SyncContacts, names.AlignTasksAndNotes, names.SegmentContact, names.SyncBusiness, emptyWorkflow}
+	if err := b.ended(ctx, `WorkflowType IN ("`+strings.Join(types, `", "`)+`")`); err != nil {
 		return err
 	}
 	return pause(ctx, 2500*time.Millisecond)
