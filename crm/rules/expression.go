@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -15,12 +16,12 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-// What one expression may cost, and how long a text may be that it makes.
+// How large an expression may be, and how long the texts of a task.
 const (
-	maxNodes  = 500    // parts of an expression
-	maxMemory = 20_000 // elements that it may make in one run: it bounds its time as well
-	maxTitle  = 500
-	maxBody   = 5_000
+	maxCode  = 10_000 // bytes: the library goes one deeper with each bracket
+	maxNodes = 500    // parts
+	maxTitle = 500    // characters
+	maxBody  = 5_000
 )
 
 // contactVariables are what an expression over a contact sees.
@@ -29,6 +30,7 @@ type contactVariables struct {
 	Tags         []string       `expr:"tags"`
 	CustomFields map[string]any `expr:"customFields"`
 	Business     string         `expr:"business"`
+	metered
 }
 
 // contactFields are the fields of [crm.StandardFields]; one without a value is "".
@@ -61,6 +63,7 @@ type tagVariables struct {
 type taskVariables struct {
 	Task taskFields `expr:"task"`
 	Now  time.Time  `expr:"now"`
+	metered
 }
 
 type taskFields struct {
@@ -72,7 +75,7 @@ type taskFields struct {
 	Done       bool      `expr:"done"`
 }
 
-func variablesOf(c crm.Contact) contactVariables {
+func variablesOf(c crm.Contact, cost *allowance) contactVariables {
 	text := func(name string) string {
 		value, _ := c.Fields[name].(string)
 		return value
@@ -85,7 +88,7 @@ func variablesOf(c crm.Contact) contactVariables {
 			PostalCode: text("postalCode"), Country: text("country"), Website: text("website"), Timezone: text("timezone"),
 			DateOfBirth: text("dateOfBirth"), Source: text("source"), DND: dnd, AssignedTo: text("assignedTo"),
 		},
-		Tags: slices.Clone(c.Tags), CustomFields: map[string]any{}, Business: c.Business,
+		Tags: slices.Clone(c.Tags), CustomFields: map[string]any{}, Business: c.Business, metered: cost.metered(),
 	}
 	if v.Tags == nil {
 		v.Tags = []string{}
@@ -98,56 +101,53 @@ func variablesOf(c crm.Contact) contactVariables {
 	return v
 }
 
-// impure are expr's functions whose answer is not only their arguments'. Time comes in as a variable.
-var impure = []string{"now"}
-
-// compile checks an expression against what it sees and what it must come to.
-func compile(code string, variables any, want reflect.Type) (*vm.Program, error) {
-	options := []expr.Option{
-		expr.Env(variables), expr.MaxNodes(maxNodes), expr.Timezone("UTC"),
-		expr.Function("default", useDefault, new(func(string, string) string), new(func(any, any) any)),
-	}
-	for _, name := range impure {
-		options = append(options, expr.DisableBuiltin(name))
-	}
-	switch want.Kind() {
-	case reflect.Bool:
-		options = append(options, expr.AsBool())
-	case reflect.String:
-		options = append(options, expr.AsKind(reflect.String))
-	}
-	program, err := guarded(func() (*vm.Program, error) { return expr.Compile(code, options...) })
-	if err != nil {
-		return nil, err
-	}
-	if got := program.Node().Type(); want == timeType && got != nil && got.Kind() != reflect.Interface && got != timeType {
-		return nil, fmt.Errorf("it must come to a time, not %s", got)
-	}
-	return program, nil
-}
-
 var (
 	timeType = reflect.TypeFor[time.Time]()
 	textType = reflect.TypeFor[string]()
 	boolType = reflect.TypeFor[bool]()
 )
 
-// useDefault is default(value, other): other where the value is nothing, "" or false.
-func useDefault(params ...any) (any, error) {
-	if len(params) != 2 {
-		return nil, errors.New("default needs two values")
+// compile checks an expression against what it sees and what it must come to. An error with a place is a *[file.Error].
+func compile(code string, variables any, want reflect.Type) (*vm.Program, error) {
+	if len(code) > maxCode {
+		return nil, fmt.Errorf("it has more than %d bytes", maxCode)
 	}
-	if v := reflect.ValueOf(params[0]); !v.IsValid() || v.IsZero() {
-		return params[1], nil
+	options := append(language(), expr.Env(variables))
+	// The types are checked without the limits: put into an expression, they would hide mistakes from the library.
+	checked, err := guarded(func() (*vm.Program, error) { return expr.Compile(code, options...) })
+	if err != nil {
+		return nil, err
 	}
-	return params[0], nil
+	if got := checked.Node().Type(); got != want && got.Kind() != reflect.Interface {
+		return nil, fmt.Errorf("it must come to %s, not %s", typeNames[want], cmp.Or(typeNames[got], "to "+got.String()))
+	}
+	limits := &limits{}
+	program, err := guarded(func() (*vm.Program, error) { return expr.Compile(code, append(options, expr.Patch(limits))...) })
+	if limits.err != nil {
+		return nil, limits.err
+	}
+	return program, err
+}
+
+// typeNames are what types are called where people read of them.
+var typeNames = map[reflect.Type]string{
+	boolType: "true or false", textType: "a text", timeType: "a time", reflect.TypeFor[time.Duration](): "a duration",
+	reflect.TypeFor[int](): "a number", reflect.TypeFor[float64](): "a number", reflect.TypeFor[[]string](): "a list", reflect.TypeFor[[]any](): "a list",
+	reflect.TypeFor[contactFields](): "the contact", reflect.TypeFor[taskFields](): "the task", reflect.TypeFor[map[string]any](): "a mapping",
+}
+
+// scope is what an expression sees, and what it may cost.
+type scope struct {
+	variables any
+	allowance *allowance
 }
 
 // run works a compiled expression out. Its error is for nobody's eyes: it may quote values.
-func run[T any](program *vm.Program, variables any) (T, error) {
+func run[T any](program *vm.Program, in scope) (T, error) {
+	in.allowance.left = maxSteps
 	value, err := guarded(func() (any, error) {
-		machine := vm.VM{MemoryBudget: maxMemory}
-		return machine.Run(program, variables)
+		machine := vm.VM{MemoryBudget: maxElements}
+		return machine.Run(program, in.variables)
 	})
 	result, ok := value.(T)
 	if err == nil && !ok {

@@ -58,9 +58,10 @@ func (r *Rules) decideSegments(now *crm.Decision, before crm.Decision, contact c
 	if len(r.segments) == 0 {
 		return
 	}
-	variables := variablesOf(contact)
+	cost := &allowance{}
+	in := scope{variablesOf(contact, cost), cost}
 	for _, segment := range r.segments {
-		holds, err := run[bool](segment.when, variables)
+		holds, err := run[bool](segment.when, in)
 		if err != nil {
 			now.Failed = append(now.Failed, SegmentRule(segment.Name))
 			holds = slices.Contains(before.Segments, segment.Name)
@@ -146,7 +147,9 @@ func (w TagWorkflow) Task(contact crm.Contact, now time.Time) (task crm.Task, ok
 	if w.task == nil {
 		return crm.Task{}, false, nil
 	}
-	task, err = w.task.fill("tagWorkflows/"+w.Name, tagVariables{variablesOf(contact), now.UTC()})
+	cost := &allowance{}
+	in := scope{tagVariables{variablesOf(contact, cost), now.UTC()}, cost}
+	task, err = w.task.fill("tagWorkflows/"+w.Name, in)
 	return task, err == nil, err
 }
 
@@ -176,38 +179,39 @@ func (r *Rules) FollowUps(event crm.TaskEvent) []FollowUp {
 // is [crm.RuleFailed] and names the rule.
 func (f FollowUp) Task(of crm.Task, now time.Time) (task crm.Task, ok bool, err error) {
 	name := "followUps/" + f.Name
-	variables := taskVariables{
+	cost := &allowance{}
+	in := scope{taskVariables{
 		Task: taskFields{of.Title, of.Body, of.Due.UTC(), !of.Due.IsZero(), of.AssignedTo, of.Done},
-		Now:  now.UTC(),
-	}
+		Now:  now.UTC(), metered: cost.metered(),
+	}, cost}
 	if f.when != nil {
-		if ok, err = run[bool](f.when, variables); err != nil {
+		if ok, err = run[bool](f.when, in); err != nil {
 			return crm.Task{}, false, ruleFailed(name)
 		}
 		if !ok {
 			return crm.Task{}, false, nil
 		}
 	}
-	task, err = f.task.fill(name, variables)
+	task, err = f.task.fill(name, in)
 	return task, err == nil, err
 }
 
 // fill works a template out. A task without a title is none.
-func (t taskTemplate) fill(rule string, variables any) (task crm.Task, err error) {
-	title, err := run[string](t.title, variables)
+func (t taskTemplate) fill(rule string, in scope) (task crm.Task, err error) {
+	title, err := run[string](t.title, in)
 	if title = cut(title, maxTitle); err != nil || title == "" {
 		return crm.Task{}, ruleFailed(rule)
 	}
 	task = crm.Task{Title: title, AssignedTo: t.assignedTo}
 	if t.body != nil {
-		body, err := run[string](t.body, variables)
+		body, err := run[string](t.body, in)
 		if err != nil {
 			return crm.Task{}, ruleFailed(rule)
 		}
 		task.Body = cut(body, maxBody)
 	}
 	if t.due != nil {
-		if task.Due, err = run[time.Time](t.due, variables); err != nil {
+		if task.Due, err = run[time.Time](t.due, in); err != nil {
 			return crm.Task{}, ruleFailed(rule)
 		}
 		task.Due = task.Due.UTC()

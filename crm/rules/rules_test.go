@@ -140,7 +140,7 @@ func TestEverythingThatIsWrongIsToldWithItsPlace(t *testing.T) {
 		},
 		"a wrong type": {
 			"segments:\n  - name: VIP\n    when: contact.email",
-			`sync.yaml:3:11: segments/VIP: when: expected bool, but got string`,
+			`sync.yaml:3:11: segments/VIP: when: it must come to true or false, not a text`,
 		},
 		"no expression": {
 			"segments:\n  - name: VIP\n", `sync.yaml:2:5: segments/VIP: when is missing`,
@@ -153,7 +153,7 @@ func TestEverythingThatIsWrongIsToldWithItsPlace(t *testing.T) {
 		},
 		"a due date that is none": {
 			"followUps:\n  - name: a\n    on: created\n    title: task.title\n    due: task.title",
-			`sync.yaml:5:10: followUps/a: due: it must come to a time, not string`,
+			`sync.yaml:5:10: followUps/a: due: it must come to a time, not a text`,
 		},
 		"an unknown event": {
 			"followUps:\n  - name: a\n    on: complete\n    title: task.title",
