@@ -24,16 +24,19 @@ type specs struct{ contacts, locations, users, businesses *openapi3.T }
 func officialSpecs(t *testing.T) specs {
 	t.Helper()
 	folder := filepath.Join("..", "..", "..", "..", "shared", "ghl", "openapi", "apps")
-	load := func(name string) *openapi3.T {
-		loader := openapi3.NewLoader()
-		loader.IsExternalRefsAllowed = true
-		doc, err := loader.LoadFromFile(filepath.Join(folder, name))
-		if err != nil {
-			t.Skip("the official OpenAPI documents are not at hand: ", err)
-		}
-		return doc
-	}
+	load := func(name string) *openapi3.T { return officialSpec(t, filepath.Join(folder, name)) }
 	return specs{load("contacts.json"), load("locations.json"), load("users.json"), load("businesses.json")}
+}
+
+func officialSpec(t *testing.T, file string) *openapi3.T {
+	t.Helper()
+	loader := openapi3.NewLoader()
+	loader.IsExternalRefsAllowed = true
+	doc, err := loader.LoadFromFile(file)
+	if err != nil {
+		t.Skip("the official OpenAPI documents are not at hand: ", err)
+	}
+	return doc
 }
 
 // exceptions are the places where the documents are silent or wrong, and why the fake does not follow them.
@@ -88,6 +91,12 @@ func (s specs) check(t *testing.T, call ghltest.Call, request *http.Request, r r
 	if strings.HasPrefix(call.Operation, "businesses.") {
 		doc = s.businesses
 	}
+	fits(t, doc, template, call, request, r)
+}
+
+// fits validates an answer against a path of a document.
+func fits(t *testing.T, doc *openapi3.T, template string, call ghltest.Call, request *http.Request, r reply) {
+	t.Helper()
 	path := doc.Paths.Value(template)
 	require.NotNil(t, path, template)
 	input := &openapi3filter.ResponseValidationInput{

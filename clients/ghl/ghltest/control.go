@@ -42,6 +42,13 @@ func (s *Server) Control() http.Handler {
 		"POST /contacts/{id}/notes":      post(s, Person.AddNote),
 		"PATCH /notes/{id}":              patch(s, Person.EditNote),
 		"DELETE /notes/{id}":             func(r *http.Request) (any, error) { return nil, s.person(r).DeleteNote(r.PathValue("id")) },
+		"POST /installs":                 s.postInstall,
+		"DELETE /installs":               func(r *http.Request) (any, error) { return nil, s.Uninstall(r.URL.Query().Get("owner")) },
+		"PUT /choice":                    s.putChoice,
+		"PUT /redirects":                 s.putRedirects,
+		"POST /locations/{id}/suspend":   func(r *http.Request) (any, error) { s.Suspend(r.PathValue("id")); return nil, nil },
+		"POST /locations/{id}/resume":    func(r *http.Request) (any, error) { s.Resume(r.PathValue("id")); return nil, nil },
+		"POST /tokens/expire":            func(r *http.Request) (any, error) { s.Expire(r.URL.Query().Get("owner")); return nil, nil },
 		"GET /calls":                     func(*http.Request) (any, error) { return s.Calls(), nil },
 		"GET /stats":                     func(*http.Request) (any, error) { return s.Stats(), nil },
 		"POST /reset":                    func(*http.Request) (any, error) { s.Reset(); return nil, nil },
@@ -111,6 +118,32 @@ func (s *Server) putLocation(r *http.Request) (any, error) {
 	}
 	s.PutLocation(l)
 	return l, nil
+}
+
+func (s *Server) postInstall(r *http.Request) (any, error) {
+	var c Choice
+	if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
+		return nil, err
+	}
+	return s.Install(c)
+}
+
+func (s *Server) putChoice(r *http.Request) (any, error) {
+	var c Choice
+	if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
+		return nil, err
+	}
+	s.Choose(c)
+	return nil, nil
+}
+
+func (s *Server) putRedirects(r *http.Request) (any, error) {
+	var urls []string
+	if err := json.NewDecoder(r.Body).Decode(&urls); err != nil {
+		return nil, err
+	}
+	s.AllowRedirects(urls...)
+	return nil, nil
 }
 
 // scope changes the scopes of a location by those that the body lists.

@@ -110,7 +110,13 @@ func (e event) body() []byte {
 		"type": e.kind, "locationId": location, "appId": AppID, "versionId": VersionID,
 		"webhookId": e.id, "timestamp": wireTime(e.at),
 	}
+	if location == "" {
+		delete(body, "locationId") // the app at a company
+	}
 	told := e.about.told()
+	if e.kind == Install {
+		toldOfInstall(told)
+	}
 	if e.thin && e.kind == TaskCreate {
 		delete(told, "contactId")
 		delete(told, "body")
@@ -128,8 +134,8 @@ func (e event) body() []byte {
 	return text
 }
 
-// Event returns the body of an event about a contact, a task or a note, as it would be sent now. For deletes too the
-// record must still be there.
+// Event returns the body of an event about a contact, a task or a note, or about the app at an owner ("location/L" or
+// "company/K"), as it would be sent now. For deletes too the record must still be there.
 func (s *Server) Event(kind, id string) ([]byte, error) {
 	about, err := s.subject(kind, id)
 	if err != nil {
@@ -140,6 +146,8 @@ func (s *Server) Event(kind, id string) ([]byte, error) {
 
 func (s *Server) subject(kind, id string) (subject, error) {
 	switch {
+	case kind == Install || kind == Uninstall:
+		return s.installation(id)
 	case strings.HasPrefix(kind, "Task"):
 		return find(s, tasksOf, id)
 	case strings.HasPrefix(kind, "Note"):

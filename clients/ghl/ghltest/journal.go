@@ -40,6 +40,8 @@ type Stats struct {
 	Violations int              `json:"violations"` // calls over a limit, all locations
 	Unknown    []string         `json:"unknown"`    // see [Server.Unknown]
 	Webhooks   map[Progress]int `json:"webhooks"`   // events by how far they are
+
+	Tokens map[string]TokenCounts `json:"tokens"` // by owner, "location/L" or "company/K"
 }
 
 // The journal keeps the newest calls and the first surprises only: benchmarks make millions.
@@ -140,6 +142,7 @@ func (s *Server) Stats() Stats {
 		stats.Violations += limits.Violations
 	}
 	stats.Webhooks = s.sender.progress()
+	stats.Tokens = s.oauth.snapshot()
 	return stats
 }
 
@@ -153,6 +156,7 @@ func (s *Server) Reset() {
 		l.(*location).limits.reset()
 	}
 	s.sender.forget()
+	s.oauth.forget()
 }
 
 // ring keeps the newest items.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -28,6 +29,8 @@ type Knobs struct {
 	TagsLeaveDate bool          `json:"tagsLeaveDate,omitempty"` // a change of tags alone leaves dateUpdated as it is
 
 	AttachingUpdates bool `json:"attachingUpdates,omitempty"` // attaching to a business, or detaching, moves dateUpdated and sends ContactUpdate
+
+	TokenLife time.Duration `json:"tokenLife,omitempty"` // of OAuth's access tokens; 0: a day less a second
 
 	WebhookURL        string        `json:"webhookUrl,omitempty"`        // empty: nobody listens, nothing is sent
 	Nested            bool          `json:"nested,omitempty"`            // events hold the record under "data"
@@ -59,6 +62,7 @@ type Fault struct {
 	HTML        bool          `json:"html,omitempty"`        // a page instead of JSON, as proxies send
 	Empty       bool          `json:"empty,omitempty"`       // {} as the answer
 	Foreign     bool          `json:"foreign,omitempty"`     // the answer speaks of another record or location
+	Without     string        `json:"without,omitempty"`     // the answer comes without this property
 }
 
 // Set changes knobs; the change holds for calls that begin after it.
@@ -127,7 +131,7 @@ func (f Fault) fits(x *exchange) bool {
 		f.Operation = group
 	}
 	return (f.Operation == "" || f.Operation == name) &&
-		(f.Location == "" || f.Location == x.location.id) &&
+		(f.Location == "" || x.location != nil && f.Location == x.location.id) &&
 		(f.Contact == "" || f.Contact == x.contact)
 }
 
@@ -165,6 +169,9 @@ func (s *Server) misbehave(w http.ResponseWriter, x *exchange) {
 		text, _ := json.Marshal(a.body) // made of plain values, as every answer
 		s.send(w, x, a.status, "application/json", text[:len(text)/2])
 	default:
+		if a.body = maps.Clone(a.body); f.Without != "" {
+			delete(a.body, f.Without)
+		}
 		s.reply(w, x, a)
 	}
 }

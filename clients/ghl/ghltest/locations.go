@@ -13,6 +13,7 @@ type Location struct {
 	Name     string `json:"name,omitempty"`
 	Country  string `json:"country,omitempty"` // two capital letters
 	Timezone string `json:"timezone,omitempty"`
+	Company  string `json:"companyId,omitempty"` // empty: [DefaultCompany]
 
 	Tokens []string `json:"tokens,omitempty"` // accepted; nil: [Token] of the location
 	Scopes []string `json:"scopes,omitempty"` // of its tokens; nil: all
@@ -36,9 +37,10 @@ func Token(location string) string { return "pit-" + location }
 
 // location is a Location with its contacts.
 type location struct {
-	id       string
-	settings atomic.Pointer[Location]
-	limits   limiter
+	id        string
+	settings  atomic.Pointer[Location]
+	limits    limiter
+	suspended atomic.Bool
 	shelf
 }
 
@@ -48,7 +50,9 @@ func (s *Server) PutLocation(settings Location) {
 	if settings.Tokens == nil {
 		settings.Tokens = []string{Token(settings.ID)}
 	}
-	entry, _ := s.locations.LoadOrStore(settings.ID, &location{id: settings.ID})
+	fresh := &location{id: settings.ID}
+	fresh.settings.Store(&settings) // nobody must see one without
+	entry, known := s.locations.LoadOrStore(settings.ID, fresh)
 	l := entry.(*location)
 	if old := l.settings.Swap(&settings); old != nil {
 		for _, token := range old.Tokens {
@@ -57,6 +61,9 @@ func (s *Server) PutLocation(settings Location) {
 	}
 	for _, token := range settings.Tokens {
 		s.tokens.Store(token, l)
+	}
+	if !known {
+		s.autoInstall(l)
 	}
 }
 
@@ -76,9 +83,7 @@ func (s *Server) Grant(location string, scopes ...string) {
 func (s *Server) rescope(location string, change func([]string) []string) {
 	settings := *s.demand(location).settings.Load()
 	if settings.Scopes == nil {
-		for _, op := range operations {
-			settings.Scopes = append(settings.Scopes, op.scope)
-		}
+		settings.Scopes = allScopes()
 	}
 	settings.Scopes = change(slices.Clone(settings.Scopes))
 	s.PutLocation(settings)

@@ -154,6 +154,41 @@ func (r RemoteServer) Grant(ctx context.Context, location string, scopes ...stri
 	return r.do(ctx, http.MethodPost, "/locations/"+url.PathEscape(location)+"/scopes", scopes, nil)
 }
 
+// Install installs the app as a person would, tells of it, and returns the code that goes to the app.
+func (r RemoteServer) Install(ctx context.Context, c Choice) (code string, err error) {
+	return ask[string](ctx, r, http.MethodPost, "/installs", c)
+}
+
+// Uninstall takes the app from an owner, "location/L" or "company/K".
+func (r RemoteServer) Uninstall(ctx context.Context, owner string) error {
+	return r.do(ctx, http.MethodDelete, "/installs?owner="+url.QueryEscape(owner), nil, nil)
+}
+
+// Choose says what people decide at the consent page from now on.
+func (r RemoteServer) Choose(ctx context.Context, c Choice) error {
+	return r.do(ctx, http.MethodPut, "/choice", c, nil)
+}
+
+// AllowRedirects lists the addresses that codes may be sent to. None: any.
+func (r RemoteServer) AllowRedirects(ctx context.Context, urls ...string) error {
+	return r.do(ctx, http.MethodPut, "/redirects", urls, nil)
+}
+
+// Suspend pauses a location, as unpaid bills do.
+func (r RemoteServer) Suspend(ctx context.Context, location string) error {
+	return r.do(ctx, http.MethodPost, "/locations/"+url.PathEscape(location)+"/suspend", nil, nil)
+}
+
+// Resume ends that.
+func (r RemoteServer) Resume(ctx context.Context, location string) error {
+	return r.do(ctx, http.MethodPost, "/locations/"+url.PathEscape(location)+"/resume", nil, nil)
+}
+
+// Expire ends the access tokens of an owner now, or all.
+func (r RemoteServer) Expire(ctx context.Context, owner string) error {
+	return r.do(ctx, http.MethodPost, "/tokens/expire?owner="+url.QueryEscape(owner), nil, nil)
+}
+
 // Businesses returns a location's businesses, the one made last first.
 func (r RemoteServer) Businesses(ctx context.Context, location string) ([]Business, error) {
 	return ask[[]Business](ctx, r, http.MethodGet, "/businesses?location="+url.QueryEscape(location), nil)

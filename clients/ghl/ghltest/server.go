@@ -37,6 +37,7 @@ type Server struct {
 
 	journal journal
 	sender  sender
+	oauth   oauth
 }
 
 // New returns a server without locations; see [Server.PutLocation] and [Server.Seed].
@@ -86,6 +87,9 @@ var operations = []operation{
 	{"contacts.notes.delete", "DELETE", "contacts/{id}/notes/{item}", "contacts.write", nil, deleteNote},
 	{"locations.get", "GET", "locations/{id}", "locations.readonly", nil, getLocation},
 	{"locations.tasks.search", "POST", "locations/{id}/tasks/search", "locations/tasks.readonly", nil, searchTasks},
+	{"oauth.token", "POST", "oauth/token", "", nil, issueToken},
+	{"oauth.location-token", "POST", "oauth/locationToken", "oauth.write", nil, mintToken},
+	{"oauth.installed-locations", "GET", "oauth/installedLocations", "oauth.readonly", []string{"companyId", "appId", "skip", "limit", "isInstalled"}, listInstalled},
 	{"locations.custom-fields.list", "GET", "locations/{id}/customFields", "locations/customFields.readonly", []string{"model"}, listCustomFields},
 }
 
@@ -100,7 +104,8 @@ type exchange struct {
 	at        time.Time
 	operation operation
 	id, item  string    // the {id} and the {item} of the path
-	location  *location // of the token; nil: nobody's
+	location  *location // of the token; nil: nobody's, or a company's
+	bearer    *bearer   // the token, if it is one of OAuth's
 	knobs     *Knobs
 	fault     Fault
 
@@ -124,6 +129,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		s.reply(w, x, refuse(http.StatusRequestEntityTooLarge, "request entity too large"))
+		return
+	case r.Method == http.MethodGet && slices.Contains(consentPaths, r.URL.Path):
+		s.consent(w, x)
 		return
 	case !x.route():
 		s.reply(w, x, x.unknown("no such operation: "+r.Method+" "+r.URL.EscapedPath()))
@@ -191,34 +199,67 @@ func match(pattern, path string) (id, item string, ok bool) {
 	}
 }
 
-// admit checks the token and counts the call against its location's limits. Which of several refusals GHL would
-// give first is not known; a call with a good token counts, however it ends.
+// admit checks the token and counts the call against the limits of its location or company. Which of several refusals
+// GHL would give first is not known; a call with a good token counts, however it ends.
 func (x *exchange) admit(header http.Header) (refusal answer, refused bool) {
-	token, _ := strings.CutPrefix(x.request.Header.Get("Authorization"), "Bearer ")
-	holder, known := x.server.tokens.Load(token)
+	if x.operation.open() {
+		return answer{}, false
+	}
+	limits, known := x.identify()
 	if !known {
 		if x.request.Header.Get("Version") == "" {
 			return noVersion, true
 		}
 		return refuse(http.StatusUnauthorized, "Invalid token: access token is invalid"), true
 	}
-	x.location = holder.(*location)
-	if !x.location.limits.take(x.server.now, x.knobs, header) {
+	if !limits.take(x.server.now, x.knobs, header) {
 		return refuse(http.StatusTooManyRequests, "Too Many Requests"), true
 	}
 	return answer{}, false
 }
 
+// identify finds whose token it is, and what counts their calls.
+func (x *exchange) identify() (*limiter, bool) {
+	token, _ := strings.CutPrefix(x.request.Header.Get("Authorization"), "Bearer ")
+	if holder, known := x.server.tokens.Load(token); known {
+		x.location = holder.(*location)
+	} else if x.bearer, known = x.server.oauth.bearer(token, x.at); !known {
+		return nil, false
+	} else if x.location = x.bearer.location; x.location == nil {
+		return x.server.oauth.limiter(x.bearer.install.company), true
+	}
+	return &x.location.limits, !x.location.suspended.Load()
+}
+
+// open is true for what needs no token, and forCompanies for what needs a company's.
+func (o operation) open() bool         { return o.scope == "" }
+func (o operation) forCompanies() bool { return strings.HasPrefix(o.scope, "oauth.") }
+
+// allowed tells whether the token has the operation's scope.
+func (x *exchange) allowed() bool {
+	has := func(scopes []string) bool { return slices.Contains(scopes, x.operation.scope) }
+	if x.bearer != nil && !has(x.bearer.install.scopes) {
+		return false
+	}
+	if x.location == nil {
+		return true
+	}
+	scopes := x.location.settings.Load().Scopes
+	return scopes == nil || has(scopes)
+}
+
 // handle lets the operation answer, once the call has what every operation asks for.
 func (x *exchange) handle() answer {
 	version := x.request.Header.Get("Version")
-	scopes := x.location.settings.Load().Scopes
 	switch {
+	case x.operation.open(): // these ask for no version either
 	case version == "":
 		return noVersion
 	case !slices.Contains(versions, version):
 		return refuse(http.StatusBadRequest, "version header is invalid")
-	case scopes != nil && !slices.Contains(scopes, x.operation.scope):
+	case x.operation.forCompanies() != (x.location == nil):
+		return wrongKind
+	case !x.allowed():
 		return refuse(http.StatusUnauthorized, "The token is not authorized for this scope.")
 	}
 	for name := range x.request.URL.Query() {
@@ -240,6 +281,9 @@ func (x *exchange) unknown(what string) answer {
 
 // noVersion is what a call without the Version header gets.
 var noVersion = refuse(http.StatusUnauthorized, "version header was not found.")
+
+// wrongKind is what a company's token gets where a location's is needed, and the other way round.
+var wrongKind = refuse(http.StatusUnauthorized, "This authClass type is not allowed to access this scope.")
 
 // refuse makes a refusal in the shape that the specs give for its status: a list of messages for 422, one message
 // for all others. The shapes of 403, 404, 429 and 5xx are in no spec; they follow those of 400 and 401.
