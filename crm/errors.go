@@ -35,6 +35,7 @@ const (
 	NotLinked        Code = "RS-NOT-LINKED"        // waits for a contact or a business that has a problem of its own
 	RuleFailed       Code = "RS-RULE"              // a rule of sync.yaml can't be worked out; Error.Fields names it
 	DeleteBrake      Code = "RS-DELETE-BRAKE"      // too many deletes in an hour: waits for a person
+	SealBroken       Code = "RS-SEAL"              // what is sealed in the store can't be opened with our keys
 	StoreUnavailable Code = "RS-STORE-UNAVAILABLE" // our own database can't be reached
 	Busy             Code = "RS-BUSY"              // another round holds this contact
 	Internal         Code = "RS-INTERNAL"          // a bug of ours
@@ -132,6 +133,7 @@ var Catalogue = map[Code]Entry{
 	NotLinked:        {"what this belongs to is not in step yet", "you", "solve the problem of the contact or business first: starter problems shows it", Never},
 	RuleFailed:       {"a rule of sync.yaml can't be worked out for this contact", "you", "correct the named rule, for example for contacts without the field it uses", Never},
 	DeleteBrake:      {"more deletes than usual in an hour", "you", "check that they are meant, then run: starter approve-deletes --location L", Never},
+	SealBroken:       {"a secret in the store can't be opened", "you", "put the key that it was sealed with back into SECRET_KEY, behind the new one", Never},
 	StoreUnavailable: {"the store can't be reached", "you", "check STORE_URL, disk space and permissions", Again},
 	Busy:             {"another round is working on this contact", "nobody", "nothing: it comes again by itself", Later},
 	Internal:         {"an internal error", "you", "report it with this code and the workflow's link", Again},

@@ -1,0 +1,95 @@
+package connections
+
+import (
+	"context"
+	"time"
+
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+// Install records what an install gave us, and returns the locations that are connected by it. Those of a company get their
+// own tokens when they need them. Doing it twice, or again after an uninstall, is as good as once; a location's own token
+// wins over its company's.
+func (c *Connections) Install(ctx context.Context, grant crm.Grant, locations []crm.InstalledLocation) ([]crm.Connection, error) {
+	if err := c.put(ctx, grant.Owner(), grant.Kind, grant.Company, c.plain(grant)); err != nil {
+		return nil, err
+	}
+	base := crm.Connection{Company: grant.Company, Kind: grant.Kind, Scopes: grant.Scopes, State: crm.Connected, Installed: c.now()}
+	if grant.Location != "" {
+		base.Location, base.Owner = grant.Location, grant.Owner()
+		if len(locations) > 0 {
+			base.Name = locations[0].Name
+		}
+		return []crm.Connection{base}, c.connect(ctx, base)
+	}
+	var connected []crm.Connection
+	for _, location := range locations {
+		connection := base
+		connection.Location, connection.Name, connection.Kind = location.ID, location.Name, crm.MintedToken
+		connection.Owner = crm.LocationOwner(location.ID)
+		added, err := c.mint(ctx, connection)
+		if err != nil {
+			return connected, err
+		}
+		connected = append(connected, added)
+	}
+	return connected, nil
+}
+
+// mint connects a location of a company, unless it has a token of its own that works.
+func (c *Connections) mint(ctx context.Context, connection crm.Connection) (crm.Connection, error) {
+	before, err := c.Store.Connection(ctx, connection.Location)
+	if err != nil {
+		return before, storeAway()
+	}
+	if before.Kind == crm.LocationToken && before.State == crm.Connected {
+		return before, nil
+	}
+	if err := c.put(ctx, connection.Owner, crm.MintedToken, connection.Company, plainToken{}); err != nil {
+		return connection, err
+	}
+	return connection, c.connect(ctx, connection)
+}
+
+// put stores an owner's token; an empty one is still to be minted.
+func (c *Connections) put(ctx context.Context, owner string, kind crm.TokenKind, company string, token plainToken) error {
+	row := crm.SealedToken{Owner: owner, Kind: kind, Company: company, Expires: token.Expires}
+	if token.Access != "" {
+		var err error
+		if row.Sealed, err = c.seal(owner, token); err != nil {
+			return err
+		}
+	}
+	if err := c.Store.PutToken(ctx, row); err != nil {
+		return storeAway()
+	}
+	c.forget(owner)
+	return nil
+}
+
+func (c *Connections) connect(ctx context.Context, connection crm.Connection) error {
+	if c.Store.PutConnection(ctx, connection) != nil {
+		return storeAway()
+	}
+	return nil
+}
+
+// Disconnect forgets a location's token. Its links are kept, so that nothing is made twice when it comes back.
+func (c *Connections) Disconnect(ctx context.Context, location string) error {
+	connection, err := c.Store.Connection(ctx, location)
+	switch {
+	case err != nil:
+		return storeAway()
+	case connection.Location == "":
+		return &crm.Error{Code: crm.UnknownLocation, Operation: "disconnect"}
+	}
+	connection.State, connection.StateSince = crm.Disconnected, time.Time{}
+	if err := c.connect(ctx, connection); err != nil {
+		return err
+	}
+	if c.Store.DropToken(ctx, crm.LocationOwner(location)) != nil {
+		return storeAway()
+	}
+	c.forget(crm.LocationOwner(location))
+	return nil
+}
