@@ -129,13 +129,15 @@ func (o *OAuth) Exchange(ctx context.Context, code crm.Secret, kind crm.TokenKin
 // expired or unknown is [crm.GHLReconnect], and one of a location whose billing is paused [crm.GHLSuspended]: that one
 // stays good.
 func (o *OAuth) Refresh(ctx context.Context, owner string, refresh crm.Secret) (crm.Grant, error) {
-	want := wanted{renewable: true}
-	var ok bool
-	if want.location, want.company, ok = crm.SplitOwner(owner); !ok || refresh == "" {
-		return crm.Grant{}, invalid("owner", "refresh_token")
+	location, company, ok := crm.SplitOwner(owner)
+	switch {
+	case !ok:
+		return crm.Grant{}, invalid("owner")
+	case refresh == "":
+		return crm.Grant{}, invalid("refresh_token")
 	}
-	want.userType = userTypes[crm.LocationToken]
-	if want.company != "" {
+	want := wanted{location: location, company: company, renewable: true, userType: userTypes[crm.LocationToken]}
+	if company != "" {
 		want.userType = userTypes[crm.CompanyToken]
 	}
 	return o.ask(ctx, refreshToken, want, func(ctx context.Context, c oauth2.Config) (*oauth2.Token, error) {
@@ -160,9 +162,11 @@ func (o *OAuth) ClientCredentials(ctx context.Context) (crm.Grant, error) {
 
 // MintLocationToken makes a token of a location from the one of its company. It can't be refreshed, only made again.
 func (o *OAuth) MintLocationToken(ctx context.Context, companyToken crm.Secret, company, location string) (crm.Grant, error) {
-	err := errors.Join(without(named{"companyToken", string(companyToken)}), validIDs(named{"company", company}, named{"location", location}))
-	if err != nil {
-		return crm.Grant{}, invalid("companyToken", "company", "location")
+	if err := validIDs(named{"company", company}, named{"location", location}); err != nil {
+		return crm.Grant{}, err
+	}
+	if companyToken == "" {
+		return crm.Grant{}, invalid("companyToken")
 	}
 	call := companyCall(mintLocationToken, companyToken, company)
 	call.Form = url.Values{"companyId": {company}, "locationId": {location}}
@@ -186,8 +190,11 @@ func (o *OAuth) MintLocationToken(ctx context.Context, companyToken crm.Secret, 
 // How many locations a page may hold is not told, and what the list says of its length counts the locations without the
 // app too: so only an empty page, or as many locations as that, end it. A page that comes again is an error.
 func (o *OAuth) InstalledLocations(ctx context.Context, companyToken crm.Secret, company, app string) iter.Seq2[crm.InstalledLocation, error] {
-	if validIDs(named{"company", company}, named{"app", app}) != nil || companyToken == "" {
-		return onlyError[crm.InstalledLocation](invalid("companyToken", "company", "app"))
+	if err := validIDs(named{"company", company}, named{"app", app}); err != nil {
+		return onlyError[crm.InstalledLocation](err)
+	}
+	if companyToken == "" {
+		return onlyError[crm.InstalledLocation](invalid("companyToken"))
 	}
 	return func(yield func(crm.InstalledLocation, error) bool) {
 		call := companyCall(installedLocations, companyToken, company)

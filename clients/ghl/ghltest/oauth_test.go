@@ -217,6 +217,27 @@ func TestARefreshTokenIsUsedUpAndRepeatsItsAnswerForThirtySeconds(t *testing.T) 
 	assert.Equal(t, 400, a.refresh("made up").status)
 }
 
+func TestManyRefreshesAtOnceUseATokenUpOnce(t *testing.T) {
+	a, _ := app(t)
+	first := a.connect(ghltest.Choice{Location: home})
+	b, answers := a.with(first.get("access_token")), make(chan reply)
+	for range 16 {
+		go func() {
+			_, err := a.Install(ghltest.Choice{Location: home}) // again, meanwhile
+			assert.NoError(t, err)
+			b.ping()
+			answers <- a.refresh(first.get("refresh_token"))
+		}()
+	}
+	given := map[string]bool{}
+	for range 16 {
+		r := <-answers
+		given[r.get("refresh_token")] = true
+	}
+	assert.Len(t, given, 1)
+	assert.Equal(t, ghltest.TokenCounts{Exchanges: 1, Refreshes: 1, Repeats: 15}, a.TokenCounts("location/"+home))
+}
+
 func TestTokensExpire(t *testing.T) {
 	a, clock := app(t)
 	r := a.connect(ghltest.Choice{Location: home})
