@@ -16,7 +16,7 @@ const linkColumns = `l.location, l.contact, l.object, l.version, l.last_read, l.
 
 // selectLink reads a link with its open problem, with what parks its location, and of a contact with what has been
 // brought about of its decision, in one query: every round starts with it.
-const selectLink = `SELECT coalesce(p.code, ''),
+const selectLink = `coalesce(p.code, ''),
 	coalesce((SELECT code FROM parked WHERE location IN (w.location, '*') LIMIT 1), ''), coalesce(s.decision, ''), coalesce(s.rankr_id, ''), ` + linkColumns + `
 	FROM (SELECT ? AS location, ? AS contact, ? AS object) w
 	LEFT JOIN links l ON l.location = w.location AND l.contact = w.contact AND l.object = w.object
@@ -27,8 +27,8 @@ const selectLink = `SELECT coalesce(p.code, ''),
 // Version 0.
 func (s *Store) Link(ctx context.Context, ref crm.Ref, object crm.Object) (crm.Link, error) {
 	now := s.now()
-	link, err := scanLink(s.read.QueryRowContext(ctx, selectLink, ref.Location, ref.Contact, object))
-	link.Ref, link.Object, link.Now = ref, object, now
+	link, err := s.scanLink(s.read.QueryRowContext(ctx, s.link, ref.Location, ref.Contact, object), now)
+	link.Ref, link.Object = ref, object
 	return link, err
 }
 
@@ -42,36 +42,43 @@ func (s *Store) Links(ctx context.Context, location string, object crm.Object, c
 	for _, contact := range contacts {
 		args = append(args, contact)
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT coalesce(p.code, ''), '', '', '', `+linkColumns+`
+	now := s.now()
+	rows, err := s.read.QueryContext(ctx, "SELECT "+s.clocked()+`coalesce(p.code, ''), '', '', '', `+linkColumns+`
 		FROM links l LEFT JOIN problems p ON p.location = l.location AND p.contact = l.contact AND p.object = l.object
 		WHERE l.location = ? AND l.object = ? AND l.contact IN (?`+strings.Repeat(", ?", len(contacts)-1)+`)`, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	now := s.now()
 	for rows.Next() {
-		link, err := scanLink(rows)
+		link, err := s.scanLink(rows, now)
 		if err != nil {
 			return nil, err
 		}
-		link.Now = now
 		links[link.Contact] = link
 	}
 	return links, rows.Err()
 }
 
-func scanLink(row interface{ Scan(...any) error }) (crm.Link, error) {
+func (s *Store) scanLink(row interface{ Scan(...any) error }, now time.Time) (crm.Link, error) {
+	l := crm.Link{Now: now}
 	var (
-		l                                                                                            crm.Link
 		location, contact, object, holder, intent, rankrID, fields, tags, mapping, records, decision sql.NullString
 		segmented                                                                                    string
 		version, lastRead, covered, finished, heldUntil, unsure, updated                             sql.NullInt64
 		generation                                                                                   sql.NullInt64
 		createdByUs, deleted                                                                         sql.NullBool
 	)
-	err := row.Scan(&l.Problem, &l.Parked, &segmented, &l.SegmentedRecord, &location, &contact, &object, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
-		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping, &records, &decision)
+	targets := []any{
+		&l.Now,
+		&l.Problem, &l.Parked, &segmented, &l.SegmentedRecord, &location, &contact, &object, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
+		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping, &records, &decision,
+	}
+	if s.clock != nil {
+		targets = targets[1:]
+	}
+	err := row.Scan(targets...)
+	l.Now = l.Now.UTC()
 	if err != nil || !version.Valid {
 		return l, err
 	}
@@ -109,15 +116,15 @@ func intentText(i crm.Intent) string {
 // [crm.ErrMoved] or [crm.ErrTaken] otherwise. It leaves a trace even when nothing differs, for else a reader with older data
 // could win later.
 func (s *Store) Advance(ctx context.Context, was, next crm.Link) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
 		return s.replace(ctx, tx, was, next, "version = ?", was.Version)
 	})
 }
 
 // Park is Advance for a round that found something that can't succeed: it records the problem with it.
 func (s *Store) Park(ctx context.Context, was, next crm.Link, problem crm.ProblemRecord) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		now := s.now()
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		now := tx.now()
 		if err := s.replace(ctx, tx, was, next, "version = ?", was.Version); err != nil {
 			return err
 		}
@@ -129,9 +136,9 @@ func (s *Store) Park(ctx context.Context, was, next crm.Link, problem crm.Proble
 // [crm.ErrTaken] when the record is another contact's, [crm.ErrBraked] when a delete must wait for a person. The version that
 // it returns is the row's, for Release.
 func (s *Store) Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (crm.Link, error) {
-	acquired := make(chan crm.Link, 1) // the caller may leave before the change is done
-	err := s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		next, now := was, s.now()
+	var acquired crm.Link
+	err := s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		next, now := was, tx.now()
 		if claim.Delete {
 			if err := s.brake(ctx, tx, was, now); err != nil {
 				return err
@@ -143,21 +150,21 @@ func (s *Store) Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (crm
 			return err
 		}
 		next.Version++
-		acquired <- next
+		acquired = next
 		return nil
 	})
 	if err != nil {
 		return crm.Link{}, err
 	}
-	return <-acquired, nil
+	return acquired, nil
 }
 
 // Release ends the holder's lease and records what came of it; [crm.ErrMoved] when the lease was taken over meanwhile.
 // Unsure says that a write's answer never came. A problem, where there is one, is recorded with it.
 func (s *Store) Release(ctx context.Context, held, next crm.Link, unsure bool, problem *crm.ProblemRecord) error {
 	next.Holder, next.HeldUntil = "", time.Time{}
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		now := s.now()
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		now := tx.now()
 		if unsure {
 			next.UnsureSince = now
 		}
@@ -174,10 +181,10 @@ func (s *Store) Release(ctx context.Context, held, next crm.Link, unsure bool, p
 
 // keepUnsure lets the mark stand that somebody whose lease was lost set while the contact was held: the holder looked
 // at Rankr before that write landed.
-func keepUnsure(ctx context.Context, tx *sql.Tx, held, next crm.Link) (crm.Link, error) {
+func keepUnsure(ctx context.Context, tx tx, held, next crm.Link) (crm.Link, error) {
 	var since int64
 	var before string
-	row := tx.QueryRowContext(ctx, "SELECT unsure_since, intent FROM links WHERE location = ? AND contact = ? AND object = ?", held.Location, held.Contact, held.Object)
+	row := tx.QueryRowContext(ctx, "SELECT unsure_since, intent FROM links WHERE location = ? AND contact = ? AND object = ?"+tx.dialect.lock, held.Location, held.Contact, held.Object)
 	if err := row.Scan(&since, &before); err != nil || since <= millis(held.UnsureSince) {
 		return next, err
 	}
@@ -192,18 +199,22 @@ func keepUnsure(ctx context.Context, tx *sql.Tx, held, next crm.Link) (crm.Link,
 
 // TakeOver ends a lease that ran out. From then on the contact is unsure, for its holder's write may still land.
 func (s *Store) TakeOver(ctx context.Context, was crm.Link) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		now := millis(s.now())
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		now := millis(tx.now())
 		return moved(tx.ExecContext(ctx, `UPDATE links SET holder = '', held_until = 0, unsure_since = ?, version = version + 1
 			WHERE location = ? AND contact = ? AND object = ? AND version = ? AND holder <> '' AND held_until <= ?`,
 			now, was.Location, was.Contact, was.Object, was.Version, now))
 	})
 }
 
+// mark makes a contact unsure now. A mark is always later than the one before it, also where two come in one millisecond or
+// a change had to wait for its row: a holder tells by that whether it was set while it held the contact.
+const mark = "unsure_since = CASE WHEN unsure_since < ?1 THEN ?1 ELSE unsure_since + 1 END, "
+
 // Unsure marks a contact whose lease was lost during a write: what the write left behind must be looked at.
 func (s *Store) Unsure(ctx context.Context, held crm.Link) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		row := tx.QueryRowContext(ctx, "SELECT intent FROM links WHERE location = ? AND contact = ? AND object = ?", held.Location, held.Contact, held.Object)
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		row := tx.QueryRowContext(ctx, "SELECT intent FROM links WHERE location = ? AND contact = ? AND object = ?"+tx.dialect.lock, held.Location, held.Contact, held.Object)
 		var before string
 		if err := row.Scan(&before); err != nil {
 			return err
@@ -213,43 +224,43 @@ func (s *Store) Unsure(ctx context.Context, held crm.Link) error {
 			return err
 		}
 		intent = intent.With(held.Intent)
-		return moved(tx.ExecContext(ctx, `UPDATE links SET unsure_since = ?, intent = ?, version = version + 1 WHERE location = ? AND contact = ? AND object = ?`,
-			millis(s.now()), intentText(intent), held.Location, held.Contact, held.Object))
+		return moved(tx.ExecContext(ctx, "UPDATE links SET "+mark+"intent = ?, version = version + 1 WHERE location = ? AND contact = ? AND object = ?",
+			millis(tx.now()), intentText(intent), held.Location, held.Contact, held.Object))
 	})
 }
 
 // UnsureAll marks every contact of a location: the store was restored from a backup and its fingerprints may be older
 // than what was written since.
 func (s *Store) UnsureAll(ctx context.Context, location string) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE links SET unsure_since = ?, version = version + 1 WHERE location = ?", millis(s.now()), location)
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE links SET "+mark+"version = version + 1 WHERE location = ?", millis(tx.now()), location)
 		return err
 	})
 }
 
 // replace writes next over the row for which the condition holds, or inserts it where was says that there is none,
 // with the version one up. A problem that next no longer has is closed.
-func (s *Store) replace(ctx context.Context, tx *sql.Tx, was, next crm.Link, condition string, args ...any) error {
+func (s *Store) replace(ctx context.Context, tx tx, was, next crm.Link, condition string, args ...any) error {
 	values := []any{
 		millis(next.LastRead), millis(next.Covered), millis(next.Finished), next.Holder, millis(next.HeldUntil),
 		millis(next.UnsureSince), intentText(next.Intent), next.Generation, next.RankrID, next.CreatedByUs, next.Deleted,
 		text(next.Fields, len(next.Fields) == 0), text(next.Tags, len(next.Tags) == 0), millis(next.DateUpdated), next.MappingVersion,
-		text(next.Records, len(next.Records) == 0), text(next.Decision, next.Decision.Zero()),
+		text(next.Records, len(next.Records) == 0), text(next.Decision, next.Decision.Zero()), next.Decision.Business,
 	}
 	var result sql.Result
 	var err error
 	if was.Version == 0 {
 		result, err = tx.ExecContext(ctx, `INSERT INTO links (last_read, covered, finished, holder, held_until, unsure_since, intent,
-			generation, rankr_id, created_by_us, deleted, fields, tags, date_updated, mapping_version, records, decision, version, location, contact, object)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (location, contact, object) DO NOTHING`,
+			generation, rankr_id, created_by_us, deleted, fields, tags, date_updated, mapping_version, records, decision, business, version, location, contact, object)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT (location, contact, object) DO NOTHING`,
 			append(values, was.Location, was.Contact, was.Object)...)
 	} else {
 		result, err = tx.ExecContext(ctx, `UPDATE links SET last_read = ?, covered = ?, finished = ?, holder = ?, held_until = ?,
 			unsure_since = ?, intent = ?, generation = ?, rankr_id = ?, created_by_us = ?, deleted = ?, fields = ?, tags = ?,
-			date_updated = ?, mapping_version = ?, records = ?, decision = ?, version = version + 1
+			date_updated = ?, mapping_version = ?, records = ?, decision = ?, business = ?, version = version + 1
 			WHERE location = ? AND contact = ? AND object = ? AND `+condition, append(append(values, was.Location, was.Contact, was.Object), args...)...)
 	}
-	if isUnique(err) {
+	if s.dialect.unique(err) {
 		return crm.ErrTaken
 	}
 	if err := moved(result, err); err != nil {
@@ -274,7 +285,7 @@ func moved(result sql.Result, err error) error {
 // Attached returns the linked contacts that are attached to a business, as far as their last finished rounds know.
 func (s *Store) Attached(ctx context.Context, location, business string) ([]string, error) {
 	return s.contacts(ctx, `SELECT contact FROM links
-		WHERE location = ? AND object = 'contact' AND rankr_id <> '' AND json_extract(nullif(decision, ''), '$.business') = ?`, location, business)
+		WHERE location = ? AND object = 'contact' AND rankr_id <> '' AND business = ?`, location, business)
 }
 
 // MirroredBusinesses returns the businesses of a location that have a record in Rankr.

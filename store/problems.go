@@ -9,13 +9,13 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-func saveProblem(ctx context.Context, tx *sql.Tx, p crm.ProblemRecord, now time.Time) error {
+func saveProblem(ctx context.Context, tx tx, p crm.ProblemRecord, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO problems (location, contact, object, code, operation, fields, trace_id, first_seen, last_seen, attempts)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
 		ON CONFLICT (location, contact, object) DO UPDATE SET operation = excluded.operation, fields = excluded.fields, trace_id = excluded.trace_id,
-			first_seen = CASE WHEN code = excluded.code THEN first_seen ELSE excluded.first_seen END,
-			attempts = CASE WHEN code = excluded.code THEN attempts + 1 ELSE 1 END,
-			approved = approved AND code = excluded.code,
+			first_seen = CASE WHEN problems.code = excluded.code THEN problems.first_seen ELSE excluded.first_seen END,
+			attempts = CASE WHEN problems.code = excluded.code THEN problems.attempts + 1 ELSE 1 END,
+			approved = problems.approved AND problems.code = excluded.code,
 			code = excluded.code, last_seen = excluded.last_seen`,
 		p.Location, p.Contact, p.Object, p.Code, p.Operation, text(p.Fields, len(p.Fields) == 0), p.TraceID, millis(now), millis(now))
 	return err
@@ -45,10 +45,11 @@ func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecor
 		}
 		query += ")"
 	}
-	if filter.Limit == 0 {
-		filter.Limit = -1 // SQLite's word for it
+	query += " ORDER BY last_seen DESC, location, contact, object"
+	if filter.Limit > 0 {
+		query, args = query+" LIMIT ?", append(args, filter.Limit)
 	}
-	rows, err := s.read.QueryContext(ctx, query+" ORDER BY last_seen DESC, location, contact, object LIMIT ?", append(args, filter.Limit)...)
+	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +74,8 @@ func (s *Store) Problems(ctx context.Context, filter Filter) ([]crm.ProblemRecor
 // ApproveDeletes lets the deletes that the brake parked in a location go ahead, and returns their contacts: each must
 // be nudged, for nothing else starts them.
 func (s *Store) ApproveDeletes(ctx context.Context, location string) ([]string, error) {
-	approved := make(chan []string, 1) // the caller may leave before the change is done
-	err := s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	var approved []string
+	err := s.writer.write(ctx, func(ctx context.Context, tx tx) error {
 		var contacts []string
 		rows, err := tx.QueryContext(ctx, "UPDATE problems SET approved = TRUE WHERE location = ? AND code = ? RETURNING contact", location, crm.DeleteBrake)
 		if err != nil {
@@ -88,13 +89,13 @@ func (s *Store) ApproveDeletes(ctx context.Context, location string) ([]string, 
 			}
 			contacts = append(contacts, contact)
 		}
-		approved <- contacts
+		approved = contacts
 		return rows.Err()
 	})
 	if err != nil {
 		return nil, err
 	}
-	return <-approved, nil
+	return approved, nil
 }
 
 // The delete brake: more than this many deletes of a location in an hour wait for a person.
@@ -105,12 +106,17 @@ const (
 )
 
 // brake takes a slot for the link's delete. One that a person approved, or that took its slot before, always passes.
-func (s *Store) brake(ctx context.Context, tx *sql.Tx, link crm.Link, now time.Time) error {
+func (s *Store) brake(ctx context.Context, tx tx, link crm.Link, now time.Time) error {
+	if tx.dialect.brake != "" { // two machines could both take the last slot
+		if _, err := tx.ExecContext(ctx, tx.dialect.brake, link.Location); err != nil {
+			return err
+		}
+	}
 	var passes bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM problems WHERE location = ?1 AND contact = ?2 AND approved)
 		OR EXISTS (SELECT 1 FROM deletes WHERE location = ?1 AND contact = ?2 AND generation = ?3)
-		OR (SELECT count(*) FROM deletes WHERE location = ?1 AND at > ?4) <
-			max(?5, (SELECT count(*) FROM links WHERE location = ?1 AND object = 'contact' AND rankr_id <> '') / ?6)`,
+		OR (SELECT n < ?5 OR n < (SELECT count(*) FROM links WHERE location = ?1 AND object = 'contact' AND rankr_id <> '') / ?6
+			FROM (SELECT count(*) AS n FROM deletes WHERE location = ?1 AND at > ?4) taken)`,
 		link.Location, link.Contact, link.Generation, millis(now.Add(-brakeWindow)), brakeFloor, brakeShare).Scan(&passes)
 	if err != nil {
 		return err
@@ -129,16 +135,16 @@ func (s *Store) brake(ctx context.Context, tx *sql.Tx, link crm.Link, now time.T
 
 // ParkLocation stops all rounds of a location, or with [crm.Everywhere] of all, until [Store.Unpark].
 func (s *Store) ParkLocation(ctx context.Context, location string, code crm.Code) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO parked (location, code, since) VALUES (?, ?, ?) ON CONFLICT (location) DO UPDATE SET code = excluded.code",
-			location, code, millis(s.now()))
+			location, code, millis(tx.now()))
 		return err
 	})
 }
 
 // Unpark lets rounds run again. What waited must be nudged.
 func (s *Store) Unpark(ctx context.Context, location string) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM parked WHERE location = ?", location)
 		return err
 	})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,66 +15,66 @@ import (
 )
 
 // Slots is the ledger in which the processes of one installation share the vendors' rate limits: a few bytes an
-// account, exchanged by compare and swap. What it holds is outdated after a window of seconds, so it lives in a file
-// of its own that is never synced to disk: an exchange costs no fsync, and after a power cut nothing is missed.
+// account, exchanged by compare and swap. What it holds is outdated after a window of seconds, so it lives where nothing is
+// synced to disk, a file of its own beside SQLite's or an unlogged table of PostgreSQL: an exchange costs no fsync, and after a
+// power cut nothing is missed.
 //
-// Its rows are opaque here; package clients/rest knows what is in them. The two statements are plain SQL that
-// PostgreSQL runs as well, where the clock must be the database's, since several machines share it.
+// Its rows are opaque here; package clients/rest knows what is in them.
 type Slots struct {
-	db     *sql.DB
-	load   *sql.Stmt
-	insert *sql.Stmt
-	update *sql.Stmt
-	now    func() time.Time
-	mu     sync.Mutex
-	swept  time.Time
+	db      *sql.DB
+	dialect *dialect
+	load    *sql.Stmt
+	insert  *sql.Stmt
+	update  *sql.Stmt
+	now     func() time.Time // nil: the database's own clock, which all machines share
+	mu      sync.Mutex
+	swept   time.Time
 }
 
-const slotsTable = `CREATE TABLE IF NOT EXISTS slots (
-	account TEXT PRIMARY KEY,
-	state   BLOB NOT NULL,
-	until   INTEGER NOT NULL -- milliseconds since 1970
-) WITHOUT ROWID`
-
 // OpenSlots opens the ledger that goes with the store at the URL: "sqlite:rankrsync.db" has rankrsync.db-slots
-// beside it. A file that a power cut left unreadable is made anew.
+// beside it. A file that a power cut left unreadable is made anew. In PostgreSQL it is a table beside the store's.
 func OpenSlots(ctx context.Context, url string) (*Slots, error) {
-	path, ok := strings.CutPrefix(url, "sqlite:")
-	if !ok || path == "" {
-		return nil, errors.New(`store: the URL must look like "sqlite:rankrsync.db"`)
-	}
-	path += "-slots"
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("store: slots: %w", err)
-	}
-	s, err := openSlots(ctx, path)
-	if broken(err) {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, fmt.Errorf("store: slots: %w", err)
-			}
-		}
-		s, err = openSlots(ctx, path)
-	}
+	d, err := dialectOf(url)
 	if err != nil {
-		return nil, fmt.Errorf("store: slots: %w", err)
+		return nil, err
 	}
+	s, err := d.slots(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("store: slots: %w", d.hidden(err))
+	}
+	s.dialect = d
 	return s, nil
 }
 
-func openSlots(ctx context.Context, path string) (_ *Slots, err error) {
+func openSlotsFile(ctx context.Context, url string) (*Slots, error) {
+	path := file(url) + "-slots"
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	s, err := slotsFile(ctx, path)
+	if broken(err) {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return nil, err
+			}
+		}
+		s, err = slotsFile(ctx, path)
+	}
+	return s, err
+}
+
+func slotsFile(ctx context.Context, path string) (_ *Slots, err error) {
 	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)")
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = db.Close()
-		}
-	}()
+	defer closeOn(&err, db)
 	db.SetMaxOpenConns(1) // SQLite writes one at a time anyway
-	s := &Slots{db: db, now: time.Now}
-	if _, err = db.ExecContext(ctx, slotsTable); err != nil {
+	if _, err = db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS slots (
+		account TEXT PRIMARY KEY,
+		state   BLOB NOT NULL,
+		until   INTEGER NOT NULL -- milliseconds since 1970
+	) WITHOUT ROWID`); err != nil {
 		return nil, err
 	}
 	var verdict string
@@ -85,16 +84,49 @@ func openSlots(ctx context.Context, path string) (_ *Slots, err error) {
 	if verdict != "ok" {
 		return nil, errDamaged
 	}
+	s := &Slots{db: db, now: time.Now}
+	return s, s.prepare(ctx, "SELECT state FROM slots WHERE account = $1")
+}
+
+// openSlotsTable needs no check: PostgreSQL empties an unlogged table after a crash. Its rows change all the time; the room
+// left on each page lets that go without new index entries.
+func openSlotsTable(ctx context.Context, url string) (_ *Slots, err error) {
+	db, err := pool(url, pgSlots, map[string]string{"synchronous_commit": "off"})
+	if err != nil {
+		return nil, err
+	}
+	defer closeOn(&err, db)
+	if err = aloneInDatabase(ctx, url, db, func() error {
+		_, err := db.ExecContext(ctx, `CREATE UNLOGGED TABLE IF NOT EXISTS slots (
+			account TEXT PRIMARY KEY,
+			state   BYTEA NOT NULL,
+			until   BIGINT NOT NULL -- milliseconds since 1970
+		) WITH (fillfactor = 50)`)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	s := &Slots{db: db}
+	return s, s.prepare(ctx, "SELECT statement_timestamp(), s.state FROM (SELECT) one LEFT JOIN slots s ON s.account = $1")
+}
+
+func closeOn(err *error, db *sql.DB) {
+	if *err != nil {
+		_ = db.Close()
+	}
+}
+
+func (s *Slots) prepare(ctx context.Context, load string) (err error) {
 	for statement, text := range map[**sql.Stmt]string{
-		&s.load:   "SELECT state FROM slots WHERE account = $1",
+		&s.load:   load,
 		&s.insert: "INSERT INTO slots (account, state, until) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
 		&s.update: "UPDATE slots SET state = $1, until = $2 WHERE account = $3 AND state = $4",
 	} {
-		if *statement, err = db.PrepareContext(ctx, text); err != nil {
-			return nil, err
+		if *statement, err = s.db.PrepareContext(ctx, text); err != nil {
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 var errDamaged = errors.New("the file is damaged")
@@ -107,12 +139,15 @@ func broken(err error) bool {
 
 // Load returns the account's state, nil when there is none, and the ledger's clock, read before the state.
 func (s *Slots) Load(ctx context.Context, account string) (state []byte, now time.Time, err error) {
-	now = s.now()
-	err = s.load.QueryRowContext(ctx, account).Scan(&state)
+	into := []any{&now, &state}
+	if s.dialect.clock == "" {
+		now, into = s.now(), into[1:]
+	}
+	err = s.load.QueryRowContext(ctx, account).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, now, nil
 	}
-	return state, now, err
+	return state, now, s.dialect.hidden(err)
 }
 
 // Swap writes the new state if the old one still stands; nil stands for none. From until on, the row may go.
@@ -125,18 +160,21 @@ func (s *Slots) Swap(ctx context.Context, account string, old, new []byte, until
 		result, err = s.update.ExecContext(ctx, new, until.UnixMilli(), account, old)
 	}
 	if err != nil {
-		return false, err
+		return false, s.dialect.hidden(err)
 	}
 	rows, err := result.RowsAffected()
 	if err != nil || rows == 0 {
 		return false, err
 	}
-	return true, s.sweep(ctx)
+	return true, s.dialect.hidden(s.sweep(ctx))
 }
 
-// sweep deletes the rows of idle accounts once a minute, so that the file stays as small as what goes on.
+// sweep deletes the rows of idle accounts once a minute, so that the ledger stays as small as what goes on.
 func (s *Slots) sweep(ctx context.Context) error {
-	now := s.now()
+	now := time.Now()
+	if s.now != nil {
+		now = s.now()
+	}
 	s.mu.Lock()
 	due := now.Sub(s.swept).Abs() >= time.Minute
 	if due {
@@ -145,6 +183,10 @@ func (s *Slots) sweep(ctx context.Context) error {
 	s.mu.Unlock()
 	if !due {
 		return nil
+	}
+	if s.now == nil {
+		_, err := s.db.ExecContext(ctx, "DELETE FROM slots WHERE until < extract(epoch FROM statement_timestamp()) * 1000")
+		return err
 	}
 	_, err := s.db.ExecContext(ctx, "DELETE FROM slots WHERE until < $1", now.UnixMilli())
 	return err

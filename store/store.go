@@ -8,129 +8,108 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"net/url"
 	"strings"
 	"time"
-
-	"github.com/gofrs/flock"
-	"github.com/pressly/goose/v3"
-	sqlite "modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// Store is a database of links, ticks and problems. Its methods may be called from many goroutines.
+// Store is a database of links, ticks and problems: a file of SQLite, or PostgreSQL where several machines share it.
+// Its methods may be called from many goroutines.
 type Store struct {
-	read   *sql.DB // several connections: readers never wait for the writer
-	write  *sql.DB // one connection: SQLite has one writer at a time anyway
-	writer *writer
-	now    func() time.Time
-	id     string
-	key    []byte
+	dialect *dialect
+	read    session // never waits for the writer
+	readDB  *sql.DB
+	write   *sql.DB
+	writer  *writer
+	clock   func() time.Time // nil: the database's own
+	link    string           // the query of [Store.Link]
+	id      string
+	key     []byte
 }
 
 // Option changes how a store is opened.
 type Option func(*Store)
 
 // WithClock replaces the clock, which all leases and quiet periods are measured by.
-func WithClock(now func() time.Time) Option { return func(s *Store) { s.now = now } }
+func WithClock(now func() time.Time) Option { return func(s *Store) { s.clock = now } }
 
-// Open opens the store at a URL such as "sqlite:rankrsync.db", makes the file and its tables where they are missing,
-// and checks it: a broken file is refused rather than half believed.
+// Open opens the store at a URL such as "sqlite:rankrsync.db" or "postgres://user:password@host/rankrsync", makes the
+// file and the tables where they are missing, and checks it: a broken file is refused rather than half believed.
 func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
-	path, ok := strings.CutPrefix(url, "sqlite:")
-	if !ok || path == "" {
-		return nil, errors.New(`store: the URL must look like "sqlite:rankrsync.db"`)
+	d, err := dialectOf(url)
+	if err != nil {
+		return nil, err
 	}
-	s := &Store{now: time.Now}
+	s := &Store{dialect: d}
 	for _, option := range options {
 		option(s)
 	}
-	if err := s.open(ctx, path); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("store: open: %w", err)
+	if s.clock == nil && d.clock == "" {
+		s.clock = time.Now
+	}
+	if err := s.open(ctx, url); err != nil {
+		s.Close() //nolint:errcheck // the error to tell is the other one
+		return nil, fmt.Errorf("store: open: %w", d.hidden(err))
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+func (s *Store) open(ctx context.Context, url string) (err error) {
+	if s.readDB, s.write, err = s.dialect.connect(url); err != nil {
 		return err
 	}
-	if s.write, err = sql.Open("sqlite", dsn(path, "immediate")); err != nil {
+	s.read = session{on: s.readDB, dialect: s.dialect}
+	s.link = "SELECT " + s.clocked() + selectLink
+	// Goose takes no lock on SQLite, and none of PostgreSQL that would also cover the identity.
+	err = s.dialect.alone(ctx, url, s.write, func() error {
+		return whenFree(ctx, s.dialect.again, s.check, s.migrate, s.identify)
+	})
+	if err != nil {
 		return err
 	}
-	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn(path, "deferred")); err != nil {
-		return err
-	}
-	s.read.SetMaxOpenConns(maxReaders)
-	s.read.SetMaxIdleConns(maxReaders)
-	// Goose takes no lock on SQLite: processes that start together would migrate one file at a time only by luck.
-	opening := flock.New(path + ".lock")
-	if _, err := opening.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return err
-	}
-	defer opening.Unlock() //nolint:errcheck // the lock ends with the process at the latest
-	if err := whenFree(ctx, s.check, s.migrate, s.identify); err != nil {
-		return err
-	}
-	s.writer = newWriter(s.write)
+	s.writer = s.dialect.writer(s)
 	return nil
 }
 
-// maxReaders bounds the connections that read at a time.
-const maxReaders = 4
-
-// dsn sets FULL so that a commit survives a power cut: with NORMAL, WAL loses all since the last checkpoint.
-func dsn(path, locking string) string {
-	return path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=" + locking
+// CheckURL tells what is wrong with a store's URL, without quoting it: it may hold a password.
+func CheckURL(url string) error {
+	_, err := dialectOf(url)
+	return err
 }
 
-func (s *Store) check(ctx context.Context) error {
-	var verdict string
-	if err := s.write.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return err
+func dialectOf(text string) (*dialect, error) {
+	if path, ok := strings.CutPrefix(text, "sqlite:"); ok && path != "" {
+		return sqliteDialect, nil
 	}
-	if verdict != "ok" {
-		return errors.New("the database file is damaged: restore a backup, or move the file away to start afresh (links are found again by external id)")
+	u, err := url.Parse(text)
+	if err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && u.Opaque == "" && len(u.Path) > 1 {
+		return postgresDialect, nil
 	}
-	return nil
+	return nil, errors.New(`store: the URL must look like "sqlite:rankrsync.db" or "postgres://user:password@host/rankrsync"`)
 }
+
+func (s *Store) check(ctx context.Context) error { return s.dialect.check(ctx, s.write) }
 
 func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.write, files)
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
+	_, err := migrate(ctx, s.dialect, s.write)
 	return err
 }
 
 // whenFree takes the steps of opening, each again for up to five seconds while another process that just started has
 // the file locked: switching a file to WAL does not heed SQLite's own time-out.
-func whenFree(ctx context.Context, steps ...func(context.Context) error) error {
+func whenFree(ctx context.Context, again func(error) bool, steps ...func(context.Context) error) error {
 	for _, step := range steps {
 		for attempt := 0; ; attempt++ {
 			err := step(ctx)
 			if err == nil {
 				break
 			}
-			if !isBusy(err) || attempt == 100 || ctx.Err() != nil {
+			if !again(err) || attempt == 100 || ctx.Err() != nil {
 				return err
 			}
 			time.Sleep(50 * time.Millisecond)
@@ -141,16 +120,17 @@ func whenFree(ctx context.Context, steps ...func(context.Context) error) error {
 
 // identify makes the store's id and the key of its fingerprints once, or reads them.
 func (s *Store) identify(ctx context.Context) error {
+	db := session{on: s.write, dialect: s.dialect}
 	for name, fresh := range map[string]string{"store_id": rand.Text(), "fingerprint_key": newKey()} {
-		if _, err := s.write.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", name, fresh); err != nil {
+		if _, err := db.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", name, fresh); err != nil {
 			return err
 		}
 	}
-	if err := s.write.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'store_id'").Scan(&s.id); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'store_id'").Scan(&s.id); err != nil {
 		return err
 	}
 	var key string
-	if err := s.write.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'fingerprint_key'").Scan(&key); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'fingerprint_key'").Scan(&key); err != nil {
 		return err
 	}
 	var err error
@@ -182,7 +162,7 @@ func (s *Store) Close() error {
 		s.writer.close()
 	}
 	var err error
-	for _, db := range []*sql.DB{s.read, s.write} {
+	for _, db := range []*sql.DB{s.readDB, s.write} {
 		if db != nil {
 			err = errors.Join(err, db.Close())
 		}
@@ -190,14 +170,20 @@ func (s *Store) Close() error {
 	return err
 }
 
-func isBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
+// now is the clock of what is about to be read; zero where the database tells it with each row, see clocked.
+func (s *Store) now() time.Time {
+	if s.clock == nil {
+		return time.Time{}
+	}
+	return s.clock()
 }
 
-func isUnique(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+// clocked is a column with the time at which the database began to look, where that is the clock, to be scanned first.
+func (s *Store) clocked() string {
+	if s.clock == nil {
+		return s.dialect.clock + ", "
+	}
+	return ""
 }
 
 // Times are kept in milliseconds; 0 is the zero time.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"maps"
 	"strings"
 
@@ -56,7 +55,7 @@ func (s *Store) SaveTasks(ctx context.Context, location string, tasks map[string
 	if len(tasks) == 0 {
 		return nil
 	}
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
 		insert, err := tx.PrepareContext(ctx, `INSERT INTO polled_tasks (location, task, contact, open, known) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (location, task) DO UPDATE SET contact = excluded.contact, open = excluded.open, known = excluded.known`)
 		if err != nil {
@@ -74,7 +73,7 @@ func (s *Store) SaveTasks(ctx context.Context, location string, tasks map[string
 
 // ForgetHandOvers has what is not in step handed over again: Temporal lost hand-overs that it had acknowledged.
 func (s *Store) ForgetHandOvers(ctx context.Context, location string) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE polled_tasks SET known = '' WHERE location = ? AND known <> ''", location)
 		return err
 	})

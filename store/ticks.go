@@ -37,8 +37,8 @@ func (s *Store) tick(ctx context.Context, query string, args ...any) (tick int64
 // SaveTick records a tick. Of two that took the same number the second is refused with [crm.ErrMoved], so the watermark
 // only ever moves by the one that read it.
 func (s *Store) SaveTick(ctx context.Context, location string, number int64, watermark time.Time) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		now := s.now()
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		now := tx.now()
 		if err := moved(tx.ExecContext(ctx, "INSERT INTO ticks (location, tick, watermark, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			location, number, millis(watermark), millis(now))); err != nil {
 			return err
@@ -51,7 +51,7 @@ func (s *Store) SaveTick(ctx context.Context, location string, number int64, wat
 // Progress moves the watermark of a tick forward in the middle of a walk, so that one that is cut short goes on where
 // it was; [crm.ErrMoved] when it would not move forward.
 func (s *Store) Progress(ctx context.Context, location string, number int64, watermark time.Time) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
 		return moved(tx.ExecContext(ctx, "UPDATE ticks SET watermark = ? WHERE location = ? AND tick = ? AND watermark < ?",
 			millis(watermark), location, number, millis(watermark)))
 	})

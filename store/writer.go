@@ -2,23 +2,25 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"sync"
 )
 
 // writer commits many changes with one disk flush: what is asked for while a flush is under way shares the next one.
 // A change that comes alone waits for nobody.
 type writer struct {
-	db      *sql.DB
-	changes chan change
-	stop    chan struct{}
-	stopped chan struct{}
+	transact func(group []change, results []error) error // an error of its own: nothing of the group is on disk
+	most     int                                         // changes in a group
+	changes  chan change
+	stop     chan struct{}
+	stopped  chan struct{}
 }
 
-// change is one unit of writing. Its statements are all kept or, when do returns an error, all undone.
+// change is one unit of writing. Its statements are all kept or, when do returns an error, all undone. It may be done
+// again after that.
 type change struct {
 	ctx    context.Context
-	do     func(context.Context, *sql.Tx) error
+	do     func(context.Context, tx) error
 	answer chan error
 }
 
@@ -27,9 +29,17 @@ const maxGroup = 100
 
 var errClosed = errors.New("store: closed")
 
-func newWriter(db *sql.DB) *writer {
-	w := &writer{db: db, changes: make(chan change, maxGroup), stop: make(chan struct{}), stopped: make(chan struct{})}
-	go w.run()
+// newWriter starts as many writers as may write at a time.
+func newWriter(writers, most int, transact func([]change, []error) error) *writer {
+	w := &writer{transact, most, make(chan change, maxGroup), make(chan struct{}), make(chan struct{})}
+	var running sync.WaitGroup
+	for range writers {
+		running.Go(w.run)
+	}
+	go func() {
+		running.Wait()
+		close(w.stopped)
+	}()
 	return w
 }
 
@@ -39,7 +49,7 @@ func (w *writer) close() {
 }
 
 // write returns once the change is on disk, or nil of it is. A caller that gives up does not undo a change under way.
-func (w *writer) write(ctx context.Context, do func(context.Context, *sql.Tx) error) error {
+func (w *writer) write(ctx context.Context, do func(context.Context, tx) error) error {
 	c := change{context.WithoutCancel(ctx), do, make(chan error, 1)}
 	select {
 	case w.changes <- c:
@@ -64,7 +74,6 @@ func (w *writer) write(ctx context.Context, do func(context.Context, *sql.Tx) er
 }
 
 func (w *writer) run() {
-	defer close(w.stopped)
 	for {
 		select {
 		case first := <-w.changes:
@@ -84,7 +93,7 @@ func (w *writer) run() {
 
 func (w *writer) gather(first change) []change {
 	group := []change{first}
-	for len(group) < maxGroup {
+	for len(group) < w.most {
 		select {
 		case c := <-w.changes:
 			group = append(group, c)
@@ -104,34 +113,4 @@ func (w *writer) commit(group []change) {
 		}
 		c.answer <- results[i]
 	}
-}
-
-func (w *writer) transact(group []change, results []error) error {
-	ctx := context.Background()
-	tx, err := w.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	for i, c := range group {
-		if len(group) == 1 {
-			if err := c.do(c.ctx, tx); err != nil {
-				results[i] = err
-				return tx.Rollback()
-			}
-			break
-		}
-		if _, err := tx.ExecContext(ctx, "SAVEPOINT one"); err != nil {
-			return err
-		}
-		if results[i] = c.do(c.ctx, tx); results[i] != nil {
-			if _, err := tx.ExecContext(ctx, "ROLLBACK TO one"); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.ExecContext(ctx, "RELEASE one"); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
 }

@@ -1,5 +1,6 @@
 -- +goose Up
--- Times are milliseconds since 1970; 0 means: never. Lists and maps are JSON.
+-- SQLite and PostgreSQL both run this. Times are milliseconds since 1970, for which PostgreSQL needs a BIGINT; 0 means: never.
+-- Lists and maps are JSON.
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -12,30 +13,31 @@ CREATE TABLE links (
     location        TEXT    NOT NULL,
     contact         TEXT    NOT NULL,
     object          TEXT    NOT NULL,
-    version         INTEGER NOT NULL,
-    last_read       INTEGER NOT NULL DEFAULT 0,
-    covered         INTEGER NOT NULL DEFAULT 0,
-    finished        INTEGER NOT NULL DEFAULT 0,
+    version         BIGINT  NOT NULL,
+    last_read       BIGINT  NOT NULL DEFAULT 0,
+    covered         BIGINT  NOT NULL DEFAULT 0,
+    finished        BIGINT  NOT NULL DEFAULT 0,
     holder          TEXT    NOT NULL DEFAULT '',
-    held_until      INTEGER NOT NULL DEFAULT 0,
-    unsure_since    INTEGER NOT NULL DEFAULT 0,
+    held_until      BIGINT  NOT NULL DEFAULT 0,
+    unsure_since    BIGINT  NOT NULL DEFAULT 0,
     intent          TEXT    NOT NULL DEFAULT '',
-    generation      INTEGER NOT NULL DEFAULT 0,
+    generation      BIGINT  NOT NULL DEFAULT 0,
     rankr_id        TEXT    NOT NULL DEFAULT '',
     created_by_us   BOOLEAN NOT NULL DEFAULT FALSE,
     deleted         BOOLEAN NOT NULL DEFAULT FALSE,
     fields          TEXT    NOT NULL DEFAULT '',
     tags            TEXT    NOT NULL DEFAULT '',
-    date_updated    INTEGER NOT NULL DEFAULT 0,
+    date_updated    BIGINT  NOT NULL DEFAULT 0,
     mapping_version TEXT    NOT NULL DEFAULT '',
     records         TEXT    NOT NULL DEFAULT '',
     decision        TEXT    NOT NULL DEFAULT '',
+    business        TEXT    NOT NULL DEFAULT '', -- the decision's, for links_business
     PRIMARY KEY (location, contact, object)
 );
 -- Two contacts of one location can't be linked to one record: the loser of two becomes a problem.
 CREATE UNIQUE INDEX links_rankr_id ON links (location, object, rankr_id) WHERE rankr_id <> '';
 -- Which contacts are remembered to be attached to a business.
-CREATE INDEX links_business ON links (location, json_extract(nullif(decision, ''), '$.business')) WHERE object = 'contact' AND rankr_id <> '';
+CREATE INDEX links_business ON links (location, business) WHERE object = 'contact' AND rankr_id <> '';
 
 -- Every task that polls ever saw open, for GHL tells neither when a task was made nor that it was edited or, sometimes, whose
 -- it is. The row with an empty task says that all tasks of the location were seen once.
@@ -57,9 +59,9 @@ CREATE TABLE problems (
     operation    TEXT    NOT NULL,
     fields       TEXT    NOT NULL,
     trace_id     TEXT    NOT NULL,
-    first_seen   INTEGER NOT NULL,
-    last_seen    INTEGER NOT NULL,
-    attempts     INTEGER NOT NULL,
+    first_seen   BIGINT  NOT NULL,
+    last_seen    BIGINT  NOT NULL,
+    attempts     BIGINT  NOT NULL,
     approved     BOOLEAN NOT NULL DEFAULT FALSE,
     PRIMARY KEY (location, contact, object)
 );
@@ -68,8 +70,8 @@ CREATE TABLE problems (
 CREATE TABLE deletes (
     location   TEXT    NOT NULL,
     contact    TEXT    NOT NULL,
-    generation INTEGER NOT NULL,
-    at         INTEGER NOT NULL,
+    generation BIGINT  NOT NULL,
+    at         BIGINT  NOT NULL,
     PRIMARY KEY (location, contact, generation)
 );
 CREATE INDEX deletes_at ON deletes (location, at);
@@ -78,16 +80,16 @@ CREATE INDEX deletes_at ON deletes (location, at);
 CREATE TABLE parked (
     location TEXT PRIMARY KEY,
     code     TEXT    NOT NULL,
-    since    INTEGER NOT NULL
+    since    BIGINT  NOT NULL
 );
 
 -- Every tick of a location's poll with the watermark it left: how the store and Temporal, one of them restored
 -- from a backup, find the last tick that both know.
 CREATE TABLE ticks (
     location  TEXT    NOT NULL,
-    tick      INTEGER NOT NULL,
-    watermark INTEGER NOT NULL,
-    at        INTEGER NOT NULL,
+    tick      BIGINT  NOT NULL,
+    watermark BIGINT  NOT NULL,
+    at        BIGINT  NOT NULL,
     PRIMARY KEY (location, tick)
 );
 
