@@ -46,7 +46,7 @@ type session struct {
 		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 	}
 	dialect *dialect
-	wrote   *bool // set once a statement may have changed something; nil: nobody asks
+	undo    *bool // set once there is something to undo: a change, or a statement that failed; nil: nobody asks
 }
 
 // tx is the session of a change. Its clock is the one that leases and quiet periods are measured by.
@@ -57,17 +57,19 @@ type tx struct {
 
 func (s session) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	result, err := s.on.ExecContext(ctx, s.text(query), args...)
-	if s.wrote != nil && err == nil {
-		if n, err := result.RowsAffected(); err != nil || n > 0 {
-			*s.wrote = true
+	if s.undo != nil {
+		if err != nil {
+			*s.undo = true
+		} else if n, err := result.RowsAffected(); err != nil || n > 0 {
+			*s.undo = true
 		}
 	}
 	return result, s.dialect.hidden(err)
 }
 
 func (s session) QueryContext(ctx context.Context, query string, args ...any) (*rows, error) {
-	if s.wrote != nil {
-		*s.wrote = true // it may be an UPDATE that returns something
+	if s.undo != nil {
+		*s.undo = true // it may be an UPDATE that returns something
 	}
 	found, err := s.on.QueryContext(ctx, s.text(query), args...)
 	if err != nil {
@@ -77,12 +79,12 @@ func (s session) QueryContext(ctx context.Context, query string, args ...any) (*
 }
 
 func (s session) QueryRowContext(ctx context.Context, query string, args ...any) row {
-	return row{s.on.QueryRowContext(ctx, s.text(query), args...), s.dialect}
+	return row{s.on.QueryRowContext(ctx, s.text(query), args...), s}
 }
 
 func (s session) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s.wrote != nil {
-		*s.wrote = true
+	if s.undo != nil {
+		*s.undo = true
 	}
 	statement, err := s.on.PrepareContext(ctx, s.text(query))
 	return statement, s.dialect.hidden(err)
@@ -106,10 +108,16 @@ func (r *rows) Err() error             { return r.dialect.hidden(r.Rows.Err()) }
 
 type row struct {
 	*sql.Row
-	dialect *dialect
+	of session
 }
 
-func (r row) Scan(into ...any) error { return r.dialect.hidden(r.Row.Scan(into...)) }
+func (r row) Scan(into ...any) error {
+	err := r.Row.Scan(into...)
+	if err != nil && r.of.undo != nil {
+		*r.of.undo = true
+	}
+	return r.of.dialect.hidden(err)
+}
 
 // numbered writes the parameters ? or ?1 as PostgreSQL wants them. No statement of ours has a question mark in a text.
 func numbered(query string) string {

@@ -68,13 +68,16 @@ func TestAttachmentsAreFoundByTheBusinessThatWasDecided(t *testing.T) {
 	})
 }
 
+// polls are what every poll asks, and the index that answers.
+var polls = map[string]string{
+	"SELECT contact FROM links WHERE location = 'l' AND object = 'contact' AND rankr_id <> '' AND business = 'b'": "links_business",
+	"SELECT contact FROM links WHERE location = 'l' AND object = 'business' AND rankr_id <> ''":                   "links_rankr_id",
+	"SELECT task FROM polled_tasks WHERE location = 'l' AND open":                                                 "polled_tasks_open",
+}
+
 func TestPollsAskTheStoreByIndex(t *testing.T) {
 	s, _ := open(t, backends["sqlite"](t))
-	for query, index := range map[string]string{
-		`SELECT contact FROM links WHERE location = 'l' AND object = 'contact' AND rankr_id <> '' AND business = 'b'`: "links_business",
-		"SELECT contact FROM links WHERE location = 'l' AND object = 'business' AND rankr_id <> ''":                   "links_rankr_id",
-		"SELECT task FROM polled_tasks WHERE location = 'l' AND open":                                                 "polled_tasks_open",
-	} {
+	for query, index := range polls {
 		rows, err := s.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query)
 		require.NoError(t, err)
 		var plan []string
