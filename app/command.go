@@ -7,9 +7,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
-	"os"
 	"slices"
-	"strings"
 
 	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
@@ -37,7 +35,7 @@ func Dial(ctx context.Context, options client.Options) (client.Client, func() bo
 
 // OpenStore opens the store of the settings and makes it where it is missing.
 func OpenStore(ctx context.Context, config Config) (*store.Store, error) {
-	memory, err := store.Open(ctx, string(config.StoreURL))
+	memory, err := store.Open(ctx, config.StoreURL.Reveal())
 	if err != nil {
 		return nil, &StoreError{config.StoreURL, err}
 	}
@@ -51,7 +49,7 @@ type StoreError struct {
 }
 
 func (e *StoreError) Error() string {
-	return "the store " + string(e.URL) + " can't be used: " + e.err.Error()
+	return "the store " + e.URL.String() + " can't be used: " + e.err.Error()
 }
 
 func (e *StoreError) Unwrap() error { return e.err }
@@ -59,8 +57,7 @@ func (e *StoreError) Unwrap() error { return e.err }
 // withStore opens the store that a worker made: a command that made an empty one in the wrong folder would only tell
 // that all is well.
 func withStore(ctx context.Context, config Config, do func(*store.Store) error) error {
-	path := strings.TrimPrefix(string(config.StoreURL), "sqlite:")
-	if _, err := os.Stat(path); err != nil {
+	if err := store.Made(ctx, config.StoreURL.Reveal()); err != nil {
 		return &StoreError{config.StoreURL, err}
 	}
 	memory, err := OpenStore(ctx, config)

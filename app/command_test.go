@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/internal/pgtest"
 	"github.com/rankrsync/rankrsync/store"
 )
 
@@ -27,8 +29,15 @@ func parked(t *testing.T, records *store.Store, location string, code crm.Code, 
 	require.NoError(t, group.Wait())
 }
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
 func TestPeopleSeeAllProblems(t *testing.T) {
-	environment(t, enough())
+	t.Run("sqlite", func(t *testing.T) { peopleSeeAllProblems(t, "sqlite:rankrsync.db") })
+	t.Run("postgres", func(t *testing.T) { peopleSeeAllProblems(t, pgtest.New(t)) })
+}
+
+func peopleSeeAllProblems(t *testing.T, url string) {
+	environment(t, with("STORE_URL", url))
 	config, err := Load(Command)
 	require.NoError(t, err)
 	records, err := OpenStore(t.Context(), config)
@@ -80,4 +89,11 @@ func TestAStoreThatNobodyMadeIsNotMadeByLooking(t *testing.T) {
 	var away *StoreError
 	require.ErrorAs(t, err, &away)
 	assert.NoFileExists(t, "rankrsync.db")
+
+	config.StoreURL = StoreURL(pgtest.New(t))
+	for range 2 {
+		_, err = Problems(t.Context(), config, "", "")
+		require.ErrorAs(t, err, &away)
+		assert.ErrorContains(t, err, "nobody made one there yet")
+	}
 }

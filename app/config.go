@@ -47,7 +47,7 @@ type Config struct {
 	RankrToken   Secret  `envconfig:"RANKR_TOKEN" required:"worker" desc:"Rankr's API token"`
 	RankrRate    Rate    `envconfig:"RANKR_RATE" default:"100/10s" desc:"Rankr's limit of calls per account; 0 for none"`
 
-	StoreURL StoreURL `envconfig:"STORE_URL" default:"sqlite:rankrsync.db" desc:"where links and problems are kept: sqlite: and a file's path; worker and starter use the same file"`
+	StoreURL StoreURL `envconfig:"STORE_URL" default:"sqlite:rankrsync.db" desc:"where links and problems are kept, for worker and starter alike: sqlite: and a file's path, or where several machines share them postgres://user:password@host/database (an empty database that the user owns; sslmode=verify-full and the like as PostgreSQL's own clients have them)"`
 
 	SyncFile string `envconfig:"SYNC_FILE" shown:"sync.yaml, if it is there" desc:"the file with the rules for segments, tags, follow-ups and businesses: docs/sync-yaml.md"`
 

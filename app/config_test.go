@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -126,7 +127,7 @@ func TestSettingsThatCannotBeRightAreRefused(t *testing.T) {
 		"GHL_API_VERSION":  {"latest", "2021-07-28\r\nX: y"},
 		"GHL_WEBHOOK_KEY":  {"MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
 		"GHL_RATE":         {"100", "0/10s", "-1/1s", "x/10s"},
-		"STORE_URL":        {"rankrsync.db", "sqlite:", "mysql://x"},
+		"STORE_URL":        {"rankrsync.db", "sqlite:", "mysql://x", "postgres://host", "postgres://host/", "postgres:x", "postgres://u:pw@ho st/db"},
 		"ON_DELETE":        {"maybe"},
 		"POLL_INTERVAL":    {"30s", "16m", "-5m", "5"},
 		"POLL_SINCE":       {"yesterday", "2026-01-31"},
@@ -191,7 +192,7 @@ func TestOneTokenServesAllLocationsOrEachHasItsOwn(t *testing.T) {
 }
 
 func TestSecretsAreNeverShown(t *testing.T) {
-	environment(t, enough())
+	environment(t, with("STORE_URL", "postgres://anna:pg-secret@db.example:5432/rankrsync?sslmode=verify-full&sslpassword=ssl-secret&password=other-secret"))
 	config, err := Load(Worker)
 	require.NoError(t, err)
 	var shown bytes.Buffer
@@ -199,14 +200,17 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		fmt.Fprintf(&shown, verb, config)
 		fmt.Fprintf(&shown, verb, config.GHLToken)
 		fmt.Fprintf(&shown, verb, &config.RankrToken)
+		fmt.Fprintf(&shown, verb, config.StoreURL)
+		fmt.Fprintf(&shown, verb, &StoreError{config.StoreURL, io.EOF})
 	}
 	slog.New(slog.NewJSONHandler(&shown, nil)).Info("x", "token", config.GHLToken, "config", config)
 	slog.New(slog.NewTextHandler(&shown, nil)).Info("x", "token", config.GHLToken, "config", config)
 	require.NoError(t, json.NewEncoder(&shown).Encode(config))
 	require.NoError(t, json.NewEncoder(&shown).Encode(config.Settings()))
-	for _, secret := range []string{"pit-secret", "rankr-secret", fmt.Sprintf("%x", "pit-secret")} {
+	for _, secret := range []string{"pit-secret", "rankr-secret", fmt.Sprintf("%x", "pit-secret"), "pg-secret", fmt.Sprintf("%x", "pg-secret"), "ssl-secret", "other-secret"} {
 		assert.NotContains(t, shown.String(), secret)
 	}
+	assert.Contains(t, shown.String(), "postgres://anna:xxxxx@db.example:5432/rankrsync", "where it is may be seen")
 }
 
 func TestTheConfigurationPageIsFresh(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"github.com/rankrsync/rankrsync/clients/rest"
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/starter/webhook"
+	"github.com/rankrsync/rankrsync/store"
 )
 
 // Secret is a value that no print, log or encoder shows; only Reveal does.
@@ -168,17 +169,48 @@ func (r Rate) PerSecond() float64 {
 	return float64(r.Calls) / r.Per.Seconds()
 }
 
-// StoreURL is where the store is.
+// StoreURL is where the store is. PostgreSQL's may hold a password: no print, log or encoder shows that.
 type StoreURL string
 
 // Decode reads the setting.
 func (s *StoreURL) Decode(text string) error {
-	if path, ok := strings.CutPrefix(text, "sqlite:"); !ok || path == "" {
-		return errors.New("is not like sqlite:rankrsync.db")
+	if store.CheckURL(text) != nil {
+		return errors.New("is not like sqlite:rankrsync.db or postgres://user:password@host/rankrsync")
 	}
 	*s = StoreURL(text)
 	return nil
 }
+
+// Reveal returns the URL itself, for the one place that connects to it.
+func (s StoreURL) Reveal() string { return string(s) }
+
+// String shows the URL with its passwords masked.
+func (s StoreURL) String() string {
+	if strings.HasPrefix(string(s), "sqlite:") {
+		return string(s)
+	}
+	u, err := url.Parse(string(s))
+	if err != nil {
+		return "********"
+	}
+	query := u.Query()
+	for name := range query {
+		if strings.Contains(name, "password") {
+			query.Set(name, "xxxxx")
+		}
+	}
+	u.RawQuery = query.Encode()
+	return u.Redacted()
+}
+
+// Format covers every verb: %#v and %x would otherwise show the text itself.
+func (s StoreURL) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
+
+// LogValue is what a log shows.
+func (s StoreURL) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText is what JSON and its like show.
+func (s StoreURL) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // OnDelete is what becomes of a record whose contact was deleted: "delete" or "keep".
 type OnDelete string

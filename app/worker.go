@@ -65,7 +65,7 @@ func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer w.records.Close()
-	if w.slots, err = store.OpenSlots(ctx, string(config.StoreURL)); err != nil {
+	if w.slots, err = store.OpenSlots(ctx, config.StoreURL.Reveal()); err != nil {
 		return &StoreError{config.StoreURL, err}
 	}
 	defer w.slots.Close()

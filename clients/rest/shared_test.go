@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,12 +20,20 @@ import (
 
 	"github.com/rankrsync/rankrsync/clients/rest"
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/internal/pgtest"
 	"github.com/rankrsync/rankrsync/store"
 )
 
 // TestGatesOfTwoProcessesShareOneLimit lets two clients, each with a gate and a ledger connection of its own as two
 // processes have them, call a vendor that counts strictly, in a window scaled down from 10 s.
 func TestGatesOfTwoProcessesShareOneLimit(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) { shareOneLimit(t, "sqlite:"+filepath.Join(t.TempDir(), "s.db")) })
+	t.Run("postgres", func(t *testing.T) { shareOneLimit(t, pgtest.New(t)) })
+}
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+func shareOneLimit(t *testing.T, url string) {
 	const limit, per, long = 30, 300 * time.Millisecond, 1500 * time.Millisecond
 	var mu sync.Mutex
 	var calls []time.Time
@@ -36,7 +45,6 @@ func TestGatesOfTwoProcessesShareOneLimit(t *testing.T) {
 		_, _ = io.WriteString(w, `{}`)
 	}))
 	defer server.Close()
-	url := "sqlite:" + filepath.Join(t.TempDir(), "s.db")
 	end := time.Now().Add(long)
 	var callers sync.WaitGroup
 	for range 2 {

@@ -153,7 +153,8 @@ func somebody(folder string) (*syscall.SysProcAttr, error) {
 	return nil, errors.New("there is no user but root to run PostgreSQL as")
 }
 
-// run starts the server under a shell that ends it once its standard input closes: we close it, and so does our end.
+// run starts the server under a shell that ends it and takes its files away once its standard input closes: we close it, and
+// so does our end.
 func (s *server) run(programs, data string, as *syscall.SysProcAttr) error {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -166,7 +167,7 @@ func (s *server) run(programs, data string, as *syscall.SysProcAttr) error {
 		return err
 	}
 	defer log.Close()
-	s.shell = exec.Command("/bin/sh", "-c", `"$@" </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server`, "sh", //nolint:gosec // our own words
+	s.shell = exec.Command("/bin/sh", "-c", `"$@" </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server; rm -rf data`, "sh", //nolint:gosec // our own words
 		filepath.Join(programs, "postgres"), "-D", data, "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
 	s.shell.Dir, s.shell.SysProcAttr, s.shell.Stdout, s.shell.Stderr = s.folder, as, log, log
 	if s.life, err = s.shell.StdinPipe(); err != nil {
