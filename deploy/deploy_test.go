@@ -5,7 +5,9 @@ package deploy
 import (
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,6 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rankrsync/rankrsync/app"
+	"github.com/rankrsync/rankrsync/internal/pgtest"
+	"github.com/rankrsync/rankrsync/store"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
@@ -26,6 +30,8 @@ var update = flag.Bool("update", false, "write .env.example instead of comparing
 
 // required are the settings without which compose refuses to start.
 var required = []string{"GHL_TOKEN", "GHL_LOCATION_ID", "RANKR_BASE_URL", "RANKR_TOKEN"}
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 func load(t *testing.T, settings ...string) (*types.Project, error) {
 	t.Helper()
@@ -48,7 +54,7 @@ func project(t *testing.T) *types.Project {
 func TestComposeStartsEverythingInOrder(t *testing.T) {
 	p := project(t)
 	assert.ElementsMatch(t, []string{
-		"postgresql", "temporal-schema", "temporal", "temporal-namespace", "temporal-ui", "worker", "starter",
+		"postgresql", "temporal-schema", "temporal", "temporal-namespace", "temporal-ui", "store-database", "worker", "starter",
 	}, p.ServiceNames())
 	const healthy, completed = types.ServiceConditionHealthy, types.ServiceConditionCompletedSuccessfully
 	for service, wants := range map[string]map[string]string{
@@ -56,8 +62,9 @@ func TestComposeStartsEverythingInOrder(t *testing.T) {
 		"temporal":           {"temporal-schema": completed},
 		"temporal-namespace": {"temporal": healthy},
 		"temporal-ui":        {"temporal": healthy},
-		"worker":             {"temporal-namespace": completed},
-		"starter":            {"temporal-namespace": completed},
+		"store-database":     {"postgresql": healthy},
+		"worker":             {"temporal-namespace": completed, "store-database": completed},
+		"starter":            {"temporal-namespace": completed, "store-database": completed},
 	} {
 		got := map[string]string{}
 		for on, dependency := range p.Services[service].DependsOn {
@@ -110,13 +117,43 @@ func TestComposeGivesWorkerAndStarterOneStoreAndTheSameSettings(t *testing.T) {
 	worker, starter := p.Services["worker"], p.Services["starter"]
 	assert.Equal(t, worker.Volumes, starter.Volumes)
 	require.Len(t, worker.Volumes, 1)
+	assert.Equal(t, "/data", worker.Volumes[0].Target, "where a store of SQLite is")
 	require.NotNil(t, worker.Environment["STORE_URL"])
-	assert.True(t, strings.HasPrefix(*worker.Environment["STORE_URL"], "sqlite:"+worker.Volumes[0].Target+"/"))
 	for name, value := range worker.Environment {
 		if name != "OPS_ADDR" {
 			assert.Equal(t, value, starter.Environment[name], name)
 		}
 	}
+}
+
+// TestTheStoreJobMakesWhatComposeConnectsTo runs the job twice against a real PostgreSQL, as a restart of compose does.
+func TestTheStoreJobMakesWhatComposeConnectsTo(t *testing.T) {
+	server, err := url.Parse(pgtest.New(t))
+	require.NoError(t, err)
+	password, _ := server.User.Password()
+	for range 2 {
+		job := exec.CommandContext(t.Context(), "/bin/sh", "setup-store.sh")
+		job.Env = append(os.Environ(), "PGHOST="+server.Hostname(), "PGPORT="+server.Port(), "PGUSER="+server.User.Username(), "PGPASSWORD="+password)
+		out, err := job.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	at, err := url.Parse(*project(t).Services["worker"].Environment["STORE_URL"])
+	require.NoError(t, err)
+	assert.Equal(t, "postgresql", at.Hostname(), "the service")
+	at.Host = server.Host
+	records, err := store.Open(t.Context(), at.String())
+	require.NoError(t, err)
+	require.NoError(t, records.Close())
+}
+
+func TestComposeKeepsAStoreThatTheSettingsName(t *testing.T) {
+	settings := []string{"STORE_URL=sqlite:/data/rankrsync.db"}
+	for _, name := range required {
+		settings = append(settings, name+"=x")
+	}
+	p, err := load(t, settings...)
+	require.NoError(t, err)
+	assert.Equal(t, "sqlite:/data/rankrsync.db", *p.Services["worker"].Environment["STORE_URL"])
 }
 
 func TestComposeSetsOnlyWhatTheProgramsRead(t *testing.T) {
