@@ -30,18 +30,18 @@ import (
 // Needed is the variable that makes a missing PostgreSQL a failure. CI sets it: a skipped test would prove nothing there.
 const Needed = "POSTGRES_NEEDED"
 
-// shared is the server of the package under test.
+// shared are the servers of the package under test: one for tests, which need not wait for the disk, one for benchmarks.
 var shared struct {
 	sync.Mutex
-	*server
+	servers   map[bool]*server // by whether a commit waits for the disk
 	databases int
 }
 
 // Main runs the tests of a package and stops the server after them: os.Exit(pgtest.Main(m)) in TestMain.
 func Main(m *testing.M) int {
 	defer func() {
-		if shared.server != nil {
-			shared.stop()
+		for _, s := range shared.servers {
+			s.stop()
 		}
 	}()
 	return m.Run()
@@ -60,16 +60,22 @@ func New(t testing.TB) string {
 	}
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.server == nil {
-		started, err := start(programs)
+	_, durable := t.(*testing.B)
+	s := shared.servers[durable]
+	if s == nil {
+		var err error
+		s, err = start(programs, durable)
 		require.NoError(t, err)
-		shared.server = started
+		if shared.servers == nil {
+			shared.servers = map[bool]*server{}
+		}
+		shared.servers[durable] = s
 	}
 	shared.databases++
 	name := fmt.Sprint("test", shared.databases)
-	require.NoError(t, shared.do("CREATE DATABASE "+name))
-	t.Cleanup(func() { _ = shared.do("DROP DATABASE " + name + " WITH (FORCE)") })
-	return shared.url(name)
+	require.NoError(t, s.do("CREATE DATABASE "+name))
+	t.Cleanup(func() { _ = s.do("DROP DATABASE " + name + " WITH (FORCE)") })
+	return s.url(name)
 }
 
 // installed is the folder with the programs of the newest PostgreSQL; empty: there is none.
@@ -93,16 +99,17 @@ func installed() string {
 type server struct {
 	folder, password string
 	port             int
+	durable          bool
 	shell            *exec.Cmd
 	life             io.Closer // the server ends when this closes, also by our death
 }
 
-func start(programs string) (*server, error) {
+func start(programs string, durable bool) (*server, error) {
 	folder, err := os.MkdirTemp("", "pgtest")
 	if err != nil {
 		return nil, err
 	}
-	s := &server{folder: folder, password: rand.Text()}
+	s := &server{folder: folder, password: rand.Text(), durable: durable}
 	if err = s.start(programs); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("pgtest: %w", err)
@@ -168,7 +175,7 @@ func (s *server) run(programs, data string, as *syscall.SysProcAttr) error {
 	}
 	defer log.Close()
 	s.shell = exec.Command("/bin/sh", "-c", `"$@" </dev/null & server=$!; read -r _; kill -QUIT $server; wait $server; rm -rf data`, "sh", //nolint:gosec // our own words
-		filepath.Join(programs, "postgres"), "-D", data, "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
+		filepath.Join(programs, "postgres"), "-D", data, "-p", strconv.Itoa(s.port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", fmt.Sprintf("fsync=%t", s.durable))
 	s.shell.Dir, s.shell.SysProcAttr, s.shell.Stdout, s.shell.Stderr = s.folder, as, log, log
 	if s.life, err = s.shell.StdinPipe(); err != nil {
 		return err

@@ -33,7 +33,7 @@ func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
 func TestTheServerEndsWithItsProcess(t *testing.T) {
 	if os.Getenv("PGTEST_BORROW") != "" {
 		fmt.Println(New(t))
-		fmt.Println(shared.folder)
+		fmt.Println(shared.servers[false].folder)
 		<-context.Background().Done()
 	}
 	New(t) // or skip
