@@ -1,5 +1,5 @@
 # `make` alone prints what there is. Everything needs Go, make and a POSIX shell; the tests need bash, git and a C
-# compiler, too.
+# compiler, too, and PostgreSQL's programs (Debian: postgresql) or they skip what needs it.
 
 GO ?= go
 BIN := bin
