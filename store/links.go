@@ -232,7 +232,7 @@ func (s *Store) Unsure(ctx context.Context, held crm.Link) error {
 // UnsureAll marks every contact of a location: the store was restored from a backup and its fingerprints may be older
 // than what was written since.
 func (s *Store) UnsureAll(ctx context.Context, location string) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+	return s.writer.writeMany(ctx, func(ctx context.Context, tx tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE links SET "+mark+"version = version + 1 WHERE location = ?", millis(tx.now()), location)
 		return err
 	})

@@ -58,11 +58,15 @@ const (
 // its transaction began.
 const pgPatience = 5 * time.Second
 
+// pgLongPatience is that of a change of a whole location, which no lease begins with.
+const pgLongPatience = 2 * time.Minute
+
 func connectPostgres(url string) (read, write *sql.DB, err error) {
 	if read, err = pool(url, pgReaders, nil); err != nil {
 		return nil, nil, err
 	}
-	write, err = pool(url, pgWriters, nil)
+	// A process that froze in the middle of a change must not keep its rows from everybody.
+	write, err = pool(url, pgWriters, map[string]string{"idle_in_transaction_session_timeout": "10s"})
 	return read, write, err
 }
 
@@ -117,7 +121,8 @@ func checkPostgres(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// transactPostgres commits a group together. Where one of it fails half-way, or another machine is in the way, each is done by itself.
+// transactPostgres commits a group together. Where one of it fails half-way, or another machine is in the way, each is done by
+// itself.
 func (s *Store) transactPostgres(group []change, results []error) error {
 	err := s.together(group, results)
 	if !errors.Is(err, errApart) && !s.dialect.again(err) {
@@ -146,7 +151,11 @@ var errApart = errors.New("store: one of the group failed")
 
 // together does a group in one transaction. The database's clock comes with its beginning, in the same message.
 func (s *Store) together(group []change, results []error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), pgPatience)
+	patience := pgPatience
+	if group[0].long { // alone
+		patience = pgLongPatience
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
@@ -187,8 +196,7 @@ func begin(ctx context.Context, conn *sql.Conn) (now time.Time, err error) {
 		batch.Queue("SELECT statement_timestamp()")
 		results := raw.(*stdlib.Conn).Conn().SendBatch(ctx, batch)
 		_, err := results.Exec()
-		err = errors.Join(err, results.QueryRow().Scan(&now), results.Close())
-		return err
+		return errors.Join(err, results.QueryRow().Scan(&now), results.Close())
 	})
 	return now.UTC(), err
 }

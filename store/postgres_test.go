@@ -175,20 +175,20 @@ func TestGroupsThatBlockEachOtherAreDoneApart(t *testing.T) {
 	}
 	var first sync.WaitGroup // both have their first link
 	first.Add(2)
-	touch := func(m int, ref crm.Ref, met *sync.Once) change {
-		return change{context.Background(), func(ctx context.Context, tx tx) error {
+	touch := func(ref crm.Ref, met *sync.Once) change {
+		return change{ctx: context.Background(), do: func(ctx context.Context, tx tx) error {
 			_, err := tx.ExecContext(ctx, "UPDATE links SET version = version + 1 WHERE contact = ?", ref.Contact)
 			if met != nil {
 				met.Do(func() { first.Done(); first.Wait() })
 			}
 			return err
-		}, nil}
+		}}
 	}
 	var all sync.WaitGroup
 	for m, s := range machines {
 		all.Go(func() {
 			results := make([]error, 2)
-			assert.NoError(t, s.transactPostgres([]change{touch(m, refs[m], new(sync.Once)), touch(m, refs[1-m], nil)}, results))
+			assert.NoError(t, s.transactPostgres([]change{touch(refs[m], new(sync.Once)), touch(refs[1-m], nil)}, results))
 			assert.NoError(t, errors.Join(results...))
 		})
 	}

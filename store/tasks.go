@@ -73,7 +73,7 @@ func (s *Store) SaveTasks(ctx context.Context, location string, tasks map[string
 
 // ForgetHandOvers has what is not in step handed over again: Temporal lost hand-overs that it had acknowledged.
 func (s *Store) ForgetHandOvers(ctx context.Context, location string) error {
-	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+	return s.writer.writeMany(ctx, func(ctx context.Context, tx tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE polled_tasks SET known = '' WHERE location = ? AND known <> ''", location)
 		return err
 	})

@@ -22,6 +22,7 @@ type change struct {
 	ctx    context.Context
 	do     func(context.Context, tx) error
 	answer chan error
+	long   bool // it changes every row of a location
 }
 
 // maxGroup bounds one commit, so that the first of a group does not wait for hundreds.
@@ -50,7 +51,16 @@ func (w *writer) close() {
 
 // write returns once the change is on disk, or nil of it is. A caller that gives up does not undo a change under way.
 func (w *writer) write(ctx context.Context, do func(context.Context, tx) error) error {
-	c := change{context.WithoutCancel(ctx), do, make(chan error, 1)}
+	return w.submit(ctx, change{do: do})
+}
+
+// writeMany is write for a change of every row of a location.
+func (w *writer) writeMany(ctx context.Context, do func(context.Context, tx) error) error {
+	return w.submit(ctx, change{do: do, long: true})
+}
+
+func (w *writer) submit(ctx context.Context, c change) error {
+	c.ctx, c.answer = context.WithoutCancel(ctx), make(chan error, 1)
 	select {
 	case w.changes <- c:
 	case <-w.stop:
@@ -77,7 +87,11 @@ func (w *writer) run() {
 	for {
 		select {
 		case first := <-w.changes:
-			w.commit(w.gather(first))
+			group, long := w.gather(first)
+			w.commit(group)
+			for _, c := range long {
+				w.commit([]change{c})
+			}
 		case <-w.stop:
 			for {
 				select {
@@ -91,20 +105,29 @@ func (w *writer) run() {
 	}
 }
 
-func (w *writer) gather(first change) []change {
-	group := []change{first}
-	for len(group) < w.most {
+// gather takes what waits. What takes long is kept apart, so that nobody else's answer waits for it.
+func (w *writer) gather(first change) (group, long []change) {
+	for next := first; ; {
+		if next.long {
+			long = append(long, next)
+		} else {
+			group = append(group, next)
+		}
+		if len(group)+len(long) == w.most {
+			return group, long
+		}
 		select {
-		case c := <-w.changes:
-			group = append(group, c)
+		case next = <-w.changes:
 		default:
-			return group
+			return group, long
 		}
 	}
-	return group
 }
 
 func (w *writer) commit(group []change) {
+	if len(group) == 0 {
+		return
+	}
 	results := make([]error, len(group))
 	err := w.transact(group, results)
 	for i, c := range group {

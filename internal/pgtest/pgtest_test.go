@@ -36,7 +36,7 @@ func TestTheServerEndsWithItsProcess(t *testing.T) {
 		fmt.Println(shared.servers[false].folder)
 		<-context.Background().Done()
 	}
-	New(t) // or skip
+	New(t)                                                                         // or skip
 	cmd := exec.Command(os.Args[0], "-test.run=^TestTheServerEndsWithItsProcess$") //nolint:gosec // ourselves
 	cmd.Env = append(os.Environ(), "PGTEST_BORROW=1")
 	out, err := cmd.StdoutPipe()
