@@ -257,7 +257,8 @@ func TestARefusalTellsWhatToDo(t *testing.T) {
 		"401":     {401, `{"statusCode":401,"message":"Unauthorized canary","error":"Unauthorized"}`, crm.InvalidInput, crm.InvalidInput, settings, settings},
 		"address": {
 			400, `{"statusCode":400,"message":"Invalid grant: redirect_uri is invalid"}`, crm.InvalidInput, crm.InvalidInput,
-			[]string{"GHL_REDIRECT_URL"}, []string{"GHL_REDIRECT_URL"},
+			[]string{"GHL_REDIRECT_URL"},
+			[]string{"GHL_REDIRECT_URL"},
 		},
 		"version": {401, `{"statusCode":401,"message":"version header was not found."}`, crm.GHLToken, crm.GHLToken, []string{"Version"}, []string{"Version"}},
 		"limited": {429, `{}`, crm.GHLRateLimited, crm.GHLRateLimited, nil, nil},
