@@ -93,7 +93,34 @@ CREATE TABLE ticks (
     PRIMARY KEY (location, tick)
 );
 
+-- A token of a location or a company, sealed: the store knows no key. One process renews it at a time.
+CREATE TABLE tokens (
+    owner      TEXT   PRIMARY KEY,
+    kind       TEXT   NOT NULL,
+    company    TEXT   NOT NULL,
+    version    BIGINT NOT NULL,
+    sealed     TEXT   NOT NULL,
+    expires    BIGINT NOT NULL,
+    holder     TEXT   NOT NULL,
+    held_until BIGINT NOT NULL
+);
+
+-- The locations that people connected, and how they stand.
+CREATE TABLE connections (
+    location    TEXT   PRIMARY KEY,
+    company     TEXT   NOT NULL,
+    name        TEXT   NOT NULL,
+    owner       TEXT   NOT NULL,
+    kind        TEXT   NOT NULL,
+    scopes      TEXT   NOT NULL,
+    state       TEXT   NOT NULL,
+    state_since BIGINT NOT NULL,
+    installed   BIGINT NOT NULL
+);
+
 -- +goose Down
+DROP TABLE connections;
+DROP TABLE tokens;
 DROP TABLE polled_tasks;
 DROP TABLE ticks;
 DROP TABLE parked;
