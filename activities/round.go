@@ -547,6 +547,7 @@ func (r *round) parkLocation(ctx context.Context, code crm.Code) error {
 		if r.object != crm.ContactItself { // contacts need another
 			return nil
 		}
+	case crm.GHLSuspended, crm.GHLReconnect: // no call of the location can be made at all
 	case crm.GHLToken, crm.GHLTenant:
 		if _, _, err := r.Source.Location(ctx, location); !hasCode(err, crm.GHLCredentials...) {
 			return nil
