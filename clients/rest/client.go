@@ -93,12 +93,41 @@ type Meta struct {
 	ETag   string
 }
 
+// Renewer is a token source that can do something about a token that the vendor refuses: renew it, or look whether somebody
+// replaced it. Where there is no other one it returns the refused token.
+type Renewer interface {
+	oauth2.TokenSource
+	Renew(refused string) (*oauth2.Token, error)
+}
+
 // Do makes the call and decodes the answer into out; with a nil out a body is only looked at. Errors are always
 // *[crm.Error]. Names in the answer are matched exactly, the last of doubled names wins, unknown ones are ignored.
+// When the vendor refuses the token and its source is a [Renewer] that has another one, the call is made once more: what
+// was refused had no effect.
 func (c *Client) Do(ctx context.Context, call Call, out any) (Meta, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	target, request, err := c.prepare(ctx, call)
+	token, renew, err := c.token(call)
+	if err != nil {
+		return Meta{}, err
+	}
+	meta, failure := c.once(ctx, call, token, out)
+	if renew == nil || !c.tokenRefused(failure) {
+		return meta, failure
+	}
+	renewed, err := c.given(call, func() (*oauth2.Token, error) { return renew(token) })
+	switch {
+	case err != nil:
+		return meta, err
+	case renewed == token:
+		return meta, failure
+	}
+	return c.once(ctx, call, renewed, out)
+}
+
+// once makes the call with this token.
+func (c *Client) once(ctx context.Context, call Call, token string, out any) (Meta, error) {
+	target, request, err := c.prepare(ctx, call, token)
 	if err != nil {
 		return Meta{}, err
 	}
@@ -134,16 +163,12 @@ func (c *Client) Do(ctx context.Context, call Call, out any) (Meta, error) {
 func (c *Client) Foreign(call Call, meta Meta) *crm.Error { return c.unreadable(call, meta, nil) }
 
 // prepare builds all of a request that can be refused before anything is sent.
-func (c *Client) prepare(ctx context.Context, call Call) (string, *resty.Request, error) {
+func (c *Client) prepare(ctx context.Context, call Call, token string) (string, *resty.Request, error) {
 	target, ok := c.target(call)
 	if !ok {
 		e := c.refuse(call, crm.InvalidInput)
 		e.Fields = []string{"path"}
 		return "", nil, e
-	}
-	token, err := c.token(call)
-	if err != nil {
-		return "", nil, err
 	}
 	request := c.resty.R().SetContext(ctx).
 		SetHeaderMultiValues(call.Header).
@@ -193,16 +218,27 @@ func parseBase(text string) *url.URL {
 	return u
 }
 
-// token asks the account's token source. What a token endpoint says never leaves here: its errors print bodies.
-func (c *Client) token(call Call) (string, error) {
+// token asks the account's token source, and tells how another one can be had.
+func (c *Client) token(call Call) (token string, renew func(string) (*oauth2.Token, error), err error) {
 	if call.Token != "" || call.Account == "" {
-		return call.Token, nil
+		return call.Token, nil, nil
 	}
-	source, err := c.tokens(call.Account)
-	var token *oauth2.Token
-	if err == nil {
-		token, err = source.Token()
-	}
+	token, err = c.given(call, func() (*oauth2.Token, error) {
+		source, err := c.tokens(call.Account)
+		if err != nil {
+			return nil, err
+		}
+		if renewer, ok := source.(Renewer); ok {
+			renew = renewer.Renew
+		}
+		return source.Token()
+	})
+	return token, renew, err
+}
+
+// given takes what a token source gives. What a token endpoint says never leaves here: its errors print bodies.
+func (c *Client) given(call Call, source func() (*oauth2.Token, error)) (string, error) {
+	token, err := source()
 	if err == nil {
 		return token.AccessToken, nil
 	}
@@ -214,6 +250,12 @@ func (c *Client) token(call Call) (string, error) {
 		return "", c.refuse(call, c.codes.token)
 	}
 	return "", c.refuse(call, c.codes.unavailable)
+}
+
+// tokenRefused tells whether another token may help: not where one of another kind, or a header, is wanted.
+func (c *Client) tokenRefused(failure error) bool {
+	e, ok := errors.AsType[*crm.Error](failure)
+	return ok && e.Status == http.StatusUnauthorized && e.Code == c.codes.token && e.Fields == nil
 }
 
 // send makes the one HTTP request and tells how far it came.
