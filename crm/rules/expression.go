@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -166,11 +168,54 @@ func guarded[T any](do func() (T, error)) (result T, err error) {
 	return do()
 }
 
-// where tells what is wrong with an expression and how far into it.
-func where(err error) (message string, line, column int) {
+// where tells what is wrong with an expression, and at which of its characters; -1: with all of it.
+func where(err error) (what string, offset int) {
 	var e *file.Error
 	if errors.As(err, &e) {
-		return e.Message, e.Line, e.Column
+		return e.Message, e.From
 	}
-	return err.Error(), 1, 0
+	return err.Error(), -1
+}
+
+var (
+	noSuchField = regexp.MustCompile(`^type rules\.(contact|task)Fields has no (field|method) (\w+)$`)
+	noSuchName  = regexp.MustCompile(`^unknown name (\w+)$`)
+	goTypes     = strings.NewReplacer(
+		"rules.contactFields", "contact", "rules.taskFields", "task", "[]interface {}", "list", "[]string", "list", "map[string]interface {}", "mapping",
+		"interface {}", "any value", "time.Duration", "duration", "time.Time", "time", "*time.Location", "timezone", "float64", "number",
+	)
+)
+
+// explained puts the library's messages into the words of who writes rules.
+func explained(what string, variables any) string {
+	if m := noSuchField.FindStringSubmatch(what); m != nil {
+		of := reflect.TypeFor[contactFields]()
+		if m[1] == "task" {
+			of = reflect.TypeFor[taskFields]()
+		}
+		return fmt.Sprintf("%s has no %s %s%s", m[1], m[2], m[3], meant(m[3], namesOf(of)))
+	}
+	if m := noSuchName.FindStringSubmatch(what); m != nil {
+		known := slices.Concat(namesOf(reflect.TypeOf(variables)), kept, slices.Sorted(maps.Keys(functions)))
+		return "unknown name " + m[1] + meant(m[1], known)
+	}
+	first, _, _ := strings.Cut(what, "\n")
+	return goTypes.Replace(first)
+}
+
+func meant(word string, known []string) string {
+	if best := nearest(word, known); best != "" {
+		return ": did you mean " + best + "?"
+	}
+	return ""
+}
+
+// namesOf are the names under which an expression sees the fields of a struct.
+func namesOf(t reflect.Type) (names []string) {
+	for _, field := range reflect.VisibleFields(t) {
+		if name := field.Tag.Get("expr"); name != "" && !strings.HasPrefix(name, "#") {
+			names = append(names, name)
+		}
+	}
+	return names
 }

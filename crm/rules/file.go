@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -9,22 +8,24 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/vm"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-// The bounds of a file.
+// The bounds of what a file says.
 const (
-	maxFile    = 1 << 20 // bytes
-	maxDepth   = 40      // of nesting
 	maxRules   = 1_000
 	maxWatched = 100
-	maxErrors  = 50 // reported at a time
+	maxName    = 100 // characters of a segment's name
+	maxErrors  = 50  // reported at a time
 )
 
 // Mistake is one thing that is wrong with a file.
@@ -78,30 +79,39 @@ func Parse(name string, data []byte) (*Rules, error) {
 // reading is a file on its way into rules.
 type reading struct {
 	rules    *Rules
-	rule     string // that is being read
+	added    []ast.Node // for each tag workflow, where it says which tags it adds
+	lines    []string   // of the file
+	rule     string     // that is being read
 	mistakes []Mistake
 }
 
 func (p *reading) wrong(at ast.Node, format string, args ...any) {
-	m := Mistake{Rule: p.rule, What: fmt.Sprintf(format, args...)}
 	if mapping, ok := at.(*ast.MappingNode); ok && len(mapping.Values) > 0 {
 		at = mapping.Values[0].Key
 	}
-	if at != nil {
-		if token := at.GetToken(); token != nil && token.Position != nil {
-			m.Line, m.Column = token.Position.Line, token.Position.Column
-		}
+	var place *token.Position
+	if at != nil && at.GetToken() != nil {
+		place = at.GetToken().Position
+	}
+	p.at(place, format, args...)
+}
+
+func (p *reading) at(place *token.Position, format string, args ...any) {
+	m := Mistake{Rule: p.rule, What: fmt.Sprintf(format, args...)}
+	if place != nil {
+		m.Line, m.Column = place.Line, place.Column
 	}
 	p.mistakes = append(p.mistakes, m)
 }
 
 // root returns the file's one mapping; nil: there is nothing, or nothing to go on with.
 func (p *reading) root(data []byte) *ast.MappingNode {
-	if what := hostile(data); what != "" {
-		p.wrong(nil, "%s", what)
+	tokens := p.tokens(data)
+	if tokens == nil {
 		return nil
 	}
-	tree, err := parse(data)
+	// A key that is there twice is found with all the other mistakes.
+	tree, err := guarded(func() (*ast.File, error) { return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) })
 	if err != nil {
 		p.syntax(err)
 		return nil
@@ -122,47 +132,17 @@ func (p *reading) root(data []byte) *ast.MappingNode {
 	return p.mapping(documents[0], "the file")
 }
 
-// parse never panics, whatever the library does.
-func parse(data []byte) (tree *ast.File, err error) {
-	return guarded(func() (*ast.File, error) { return parser.ParseBytes(data, 0) })
-}
-
 func (p *reading) syntax(err error) {
 	var syntax *yaml.SyntaxError
-	if errors.As(err, &syntax) && syntax.Token != nil {
-		p.mistakes = append(p.mistakes, Mistake{syntax.Token.Position.Line, syntax.Token.Position.Column, "", "not YAML: " + syntax.Message})
+	if !errors.As(err, &syntax) || syntax.Token == nil {
+		p.wrong(nil, "not YAML")
 		return
 	}
-	p.wrong(nil, "not YAML")
-}
-
-// hostile looks for what would cost the parser too much, before it sees it: it goes one deeper with each level.
-func hostile(data []byte) string {
-	switch {
-	case len(data) > maxFile:
-		return fmt.Sprintf("the file has more than %d bytes", maxFile)
-	case bytes.IndexByte(data, 0) >= 0:
-		return "the file holds a NUL: it is no text"
+	hint := ""
+	if before := syntax.Token.Prev; before != nil && (before.Type == token.DoubleQuoteType || before.Type == token.SingleQuoteType) {
+		hint = "; an expression that begins with a quote must be in quotes as a whole, as in '\"vip\" in tags'"
 	}
-	for line := range bytes.Lines(data) {
-		content := bytes.TrimLeft(line, " \t-?")
-		if len(line)-len(content) > 4*maxDepth && len(bytes.TrimSpace(content)) > 0 {
-			return "the file is nested too deep"
-		}
-	}
-	open := 0
-	for _, c := range data {
-		switch c {
-		case '[', '{':
-			open++
-		case ']', '}':
-			open = max(open-1, 0)
-		}
-		if open > maxDepth {
-			return "the file is nested too deep"
-		}
-	}
-	return ""
+	p.at(syntax.Token.Position, "not YAML: %s%s", syntax.Message, hint)
 }
 
 // sections are the keys of a file.
@@ -173,7 +153,8 @@ func (p *reading) file(root *ast.MappingNode) {
 	p.list(fields["segments"], "segments", p.segment)
 	p.list(fields["tagWorkflows"], "tagWorkflows", p.tagWorkflow)
 	p.list(fields["followUps"], "followUps", p.followUp)
-	if businesses := p.mapping(fields["businesses"], "businesses"); businesses != nil {
+	if node := fields["businesses"]; !empty(node) {
+		businesses := p.mapping(node, "businesses")
 		if mirror, ok := p.boolean(p.fields(businesses, "mirror")["mirror"], "mirror"); ok {
 			p.rules.mirror = mirror
 		}
@@ -188,12 +169,15 @@ func (p *reading) file(root *ast.MappingNode) {
 	if p.rules.watched = slices.Compact(p.rules.watched); len(p.rules.watched) > maxWatched {
 		p.wrong(root, "rules wait for %d tags; at most %d are possible", len(p.rules.watched), maxWatched)
 	}
-	p.loops(fields["tagWorkflows"])
+	p.loops()
 }
+
+// empty tells whether there is nothing under a section's name.
+func empty(node ast.Node) bool { return node == nil || node.Type() == ast.NullType }
 
 // list reads a section's rules.
 func (p *reading) list(node ast.Node, section string, read func(*ast.MappingNode)) {
-	if node == nil || node.Type() == ast.NullType {
+	if empty(node) {
 		return
 	}
 	sequence, ok := node.(*ast.SequenceNode)
@@ -201,46 +185,66 @@ func (p *reading) list(node ast.Node, section string, read func(*ast.MappingNode
 		p.wrong(node, "%s must be a list", section)
 		return
 	}
+	if n := len(sequence.Values); n > maxRules {
+		p.wrong(node, "%s has %d rules; at most %d are possible", section, n, maxRules)
+		return
+	}
 	for i, value := range sequence.Values {
 		p.rule = fmt.Sprintf("%s[%d]", section, i)
 		if rule := p.mapping(value, "the rule"); rule != nil {
+			p.rule = cmp.Or(calledIn(section, rule), p.rule)
 			read(rule)
 		}
 		p.rule = ""
 	}
 }
 
+// calledIn is what a rule is called in messages, also where the mistake stands before its name; empty: it has no proper name.
+func calledIn(section string, rule *ast.MappingNode) string {
+	for _, entry := range rule.Values {
+		key, isText := entry.Key.(*ast.StringNode)
+		if name, ok := entry.Value.(*ast.StringNode); ok && isText && key.Value == "name" && (ruleName.MatchString(name.Value) || section == "segments" && segmentName(name.Value) == "") {
+			return section + "/" + strings.TrimSpace(name.Value)
+		}
+	}
+	return ""
+}
+
 // ruleName is the form of a rule's name: it becomes part of ids.
 var ruleName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 
-// named reads a rule's name, and says from then on whose mistakes are told.
-func (p *reading) named(node ast.Node, section string, taken func(name string) bool) string {
-	name, ok := p.text(node, "name")
+// named reads a rule's name.
+func (p *reading) named(rule *ast.MappingNode, fields map[string]ast.Node, taken func(name string) bool) string {
+	name, ok := p.required(rule, fields, "name")
 	switch {
 	case !ok:
 	case !ruleName.MatchString(name):
-		p.wrong(node, "the name %q must be of small letters, digits and -, at most 40", shown(name))
+		p.wrong(fields["name"], "the name %q must be of small letters, digits and -, at most 40", shown(name))
 	case taken(name):
-		p.wrong(node, "the name %q is taken by another rule", name)
-	default:
-		p.rule = section + "/" + name
+		p.wrong(fields["name"], "the name %q is taken by another rule", name)
 	}
 	return name
+}
+
+// segmentName tells what is wrong with a segment's name.
+func segmentName(name string) string {
+	switch {
+	case utf8.RuneCountInString(name) > maxName:
+		return fmt.Sprintf("the name has more than %d characters", maxName)
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "the name has characters that can't be seen"
+	}
+	return ""
 }
 
 func (p *reading) segment(rule *ast.MappingNode) {
 	fields := p.fields(rule, "name", "description", "when")
 	name, ok := p.required(rule, fields, "name")
-	if !ok {
-		return
+	if what := segmentName(name); what != "" {
+		p.wrong(fields["name"], "%s", what)
 	}
-	if len([]rune(name)) > 100 {
-		p.wrong(fields["name"], "the name has more than 100 characters")
-		return
-	}
-	p.rule = SegmentRule(name)
 	for _, other := range p.rules.segments {
-		if strings.EqualFold(other.Name, name) {
+		if ok && strings.EqualFold(other.Name, name) {
 			p.wrong(fields["name"], "the segment has a rule already; join them with ||")
 		}
 	}
@@ -252,7 +256,7 @@ func (p *reading) segment(rule *ast.MappingNode) {
 func (p *reading) tagWorkflow(rule *ast.MappingNode) {
 	fields := p.fields(rule, "name", "whenTagAdded", "addTags", "removeTags", "task")
 	workflow := TagWorkflow{}
-	workflow.Name = p.named(p.must(rule, fields, "name"), "tagWorkflows", func(name string) bool {
+	workflow.Name = p.named(rule, fields, func(name string) bool {
 		return slices.ContainsFunc(p.rules.tagWorkflows, func(other TagWorkflow) bool { return other.Name == name })
 	})
 	if tag, ok := p.required(rule, fields, "whenTagAdded"); ok {
@@ -268,21 +272,43 @@ func (p *reading) tagWorkflow(rule *ast.MappingNode) {
 			p.wrong(fields["addTags"], "the tag %q is there already when the rule runs", shown(tag))
 		}
 	}
-	if task := p.mapping(fields["task"], "task"); task != nil {
+	p.contradictions(workflow, fields["removeTags"], fields["addTags"])
+	task := p.mapping(fields["task"], "task")
+	if task != nil {
 		// GHL takes no task without a due date.
 		template := p.template(task, tagVariables{}, p.fields(task, "title", "body", "due", "assignedTo"), true)
 		workflow.task = &template
 	}
-	if workflow.task == nil && len(workflow.AddTags)+len(workflow.RemoveTags) == 0 {
+	if fields["task"] == nil && fields["addTags"] == nil && fields["removeTags"] == nil {
 		p.wrong(rule, "the rule does nothing: it needs addTags, removeTags or task")
 	}
 	p.rules.tagWorkflows = append(p.rules.tagWorkflows, workflow)
+	p.added = append(p.added, fields["addTags"])
+}
+
+// contradictions refuses what two rules for one tag do against each other: what came of it would be up to their order.
+func (p *reading) contradictions(workflow TagWorkflow, removed, added ast.Node) {
+	for _, other := range p.rules.tagWorkflows {
+		if other.tag != workflow.tag {
+			continue
+		}
+		for _, tag := range workflow.AddTags {
+			if slices.Contains(other.RemoveTags, tag) {
+				p.wrong(added, "the tag %q is added here and removed by tagWorkflows/%s, for the same tag", shown(tag), other.Name)
+			}
+		}
+		for _, tag := range workflow.RemoveTags {
+			if slices.Contains(other.AddTags, tag) {
+				p.wrong(removed, "the tag %q is removed here and added by tagWorkflows/%s, for the same tag", shown(tag), other.Name)
+			}
+		}
+	}
 }
 
 func (p *reading) followUp(rule *ast.MappingNode) {
 	fields := p.fields(rule, "name", "on", "when", "title", "body", "due", "assignedTo")
 	followUp := FollowUp{}
-	followUp.Name = p.named(p.must(rule, fields, "name"), "followUps", func(name string) bool {
+	followUp.Name = p.named(rule, fields, func(name string) bool {
 		return slices.ContainsFunc(p.rules.followUps, func(other FollowUp) bool { return other.Name == name })
 	})
 	if on, ok := p.required(rule, fields, "on"); ok {
@@ -321,68 +347,74 @@ func (p *reading) expression(rule *ast.MappingNode, fields map[string]ast.Node, 
 	}
 	program, err := compile(code, variables, want)
 	if err != nil {
-		what, line, column := where(err)
-		p.wrong(node, "%s: %s", name, what)
-		if mistake := &p.mistakes[len(p.mistakes)-1]; line == 1 {
-			mistake.Column += column + opening(node)
+		what, offset := where(err)
+		p.wrong(node, "%s: %s%s", name, explained(what, variables), commented(node))
+		if mistake := &p.mistakes[len(p.mistakes)-1]; offset >= 0 {
+			mistake.Line, mistake.Column = p.place(node, offset)
 		}
 	}
 	return program
 }
 
-// opening is how far the text of a scalar begins after the scalar itself.
-func opening(node ast.Node) int {
-	if token := node.GetToken(); token != nil && len(token.Origin) > 0 {
-		if c := strings.TrimSpace(token.Origin); strings.HasPrefix(c, `"`) || strings.HasPrefix(c, `'`) {
-			return 1
-		}
+// commented says so where YAML ends an expression before its writer did.
+func commented(node ast.Node) string {
+	at := node.GetToken()
+	if at.Type == token.StringType && at.Next != nil && at.Next.Type == token.CommentType && at.Next.Position.Line == at.Position.Line {
+		return "; what follows # is a comment in YAML unless the expression is in quotes"
 	}
-	return 0
+	return ""
 }
 
-// loops refuses rules whose additions could set each other off for ever.
-func (p *reading) loops(at ast.Node) {
-	next := map[string][]TagWorkflow{}
-	for _, workflow := range p.rules.tagWorkflows {
-		next[workflow.tag] = append(next[workflow.tag], workflow)
+// loops refuses rules whose additions could set each other off for ever. Every loop is told, once.
+func (p *reading) loops() {
+	waiting := map[string][]int{}
+	for i, workflow := range p.rules.tagWorkflows {
+		waiting[workflow.tag] = append(waiting[workflow.tag], i)
 	}
 	done := map[string]bool{}
-	var path []TagWorkflow
-	var visit func(tag string) bool
-	visit = func(tag string) bool {
-		if i := slices.IndexFunc(path, func(w TagWorkflow) bool { return w.tag == tag }); i >= 0 {
-			var names []string
-			for _, workflow := range path[i:] {
-				names = append(names, workflow.Name)
-			}
-			p.wrong(at, "these rules of tagWorkflows set each other off without end: %s", strings.Join(names, ", "))
-			return true
+	var path []int
+	var visit func(tag string)
+	visit = func(tag string) {
+		if i := slices.IndexFunc(path, func(i int) bool { return p.rules.tagWorkflows[i].tag == tag }); i >= 0 {
+			p.loop(path[i:])
+			return
 		}
 		if done[tag] {
-			return false
+			return
 		}
 		done[tag] = true
-		for _, workflow := range next[tag] {
-			path = append(path, workflow)
-			for _, added := range workflow.AddTags {
-				if added != workflow.tag && visit(added) {
-					return true
+		for _, i := range waiting[tag] {
+			path = append(path, i)
+			for _, added := range p.rules.tagWorkflows[i].AddTags {
+				if added != tag { // that is refused already
+					visit(added)
 				}
 			}
 			path = path[:len(path)-1]
 		}
-		return false
 	}
-	for _, tag := range p.rules.watched {
-		if visit(tag) {
-			return
-		}
+	for _, workflow := range p.rules.tagWorkflows {
+		visit(workflow.tag)
 	}
+}
+
+func (p *reading) loop(workflows []int) {
+	var names []string
+	for _, i := range workflows {
+		names = append(names, cmp.Or(p.rules.tagWorkflows[i].Name, "?"))
+	}
+	if more := len(names) - 10; more > 0 {
+		names = append(names[:10], fmt.Sprintf("%d more", more))
+	}
+	p.wrong(p.added[workflows[0]], "these tagWorkflows set each other off without end: %s", strings.Join(names, ", "))
 }
 
 // fields are the values of a mapping by their keys, of which only the known ones are read.
 func (p *reading) fields(mapping *ast.MappingNode, known ...string) map[string]ast.Node {
 	fields := map[string]ast.Node{}
+	if mapping == nil {
+		return fields
+	}
 	for _, entry := range mapping.Values {
 		key, ok := entry.Key.(*ast.StringNode)
 		switch {
@@ -402,23 +434,13 @@ func (p *reading) fields(mapping *ast.MappingNode, known ...string) map[string]a
 // mapping returns the node as a mapping; nil: it is not there, or is something else.
 func (p *reading) mapping(node ast.Node, what string) *ast.MappingNode {
 	switch n := node.(type) {
-	case nil, *ast.NullNode:
+	case nil:
 	case *ast.MappingNode:
 		return n
 	default:
-		p.refuse(node, what+" must be a mapping")
+		p.wrong(node, "%s must be a mapping", what)
 	}
 	return nil
-}
-
-// refuse tells what is wrong with a node's kind.
-func (p *reading) refuse(node ast.Node, otherwise string) {
-	switch node.Type() {
-	case ast.AnchorType, ast.AliasType, ast.MergeKeyType, ast.TagType:
-		p.wrong(node, "anchors, aliases and tags are not possible here")
-	default:
-		p.wrong(node, "%s", otherwise)
-	}
 }
 
 func (p *reading) must(rule *ast.MappingNode, fields map[string]ast.Node, name string) ast.Node {
@@ -434,16 +456,22 @@ func (p *reading) required(rule *ast.MappingNode, fields map[string]ast.Node, na
 	if node == nil {
 		return "", false
 	}
-	return p.text(node, name)
+	return p.trimmed(node, name)
 }
 
 func (p *reading) optional(node ast.Node, name string) (string, bool) {
 	if node == nil {
 		return "", false
 	}
-	return p.text(node, name)
+	return p.trimmed(node, name)
 }
 
+func (p *reading) trimmed(node ast.Node, name string) (string, bool) {
+	text, ok := p.text(node, name)
+	return strings.TrimSpace(text), ok
+}
+
+// text reads a text with the blanks around it.
 func (p *reading) text(node ast.Node, name string) (string, bool) {
 	var text string
 	switch n := node.(type) {
@@ -454,10 +482,10 @@ func (p *reading) text(node ast.Node, name string) (string, bool) {
 	case *ast.LiteralNode:
 		text = n.Value.Value
 	default:
-		p.refuse(node, name+" must be a text; put it into quotes")
+		p.wrong(node, "%s must be a text; put it into quotes", name)
 		return "", false
 	}
-	if text = strings.TrimSpace(text); text == "" {
+	if trimmed := strings.TrimSpace(text); trimmed == "" {
 		p.wrong(node, "%s is empty", name)
 		return "", false
 	}
@@ -471,17 +499,17 @@ func (p *reading) boolean(node ast.Node, name string) (bool, bool) {
 	case *ast.BoolNode:
 		return n.Value, true
 	}
-	p.refuse(node, name+" must be true or false")
+	p.wrong(node, "%s must be true or false", name)
 	return false, false
 }
 
 func (p *reading) tags(node ast.Node, name string) []string {
-	if node == nil || node.Type() == ast.NullType {
+	if node == nil {
 		return nil
 	}
 	sequence, ok := node.(*ast.SequenceNode)
-	if !ok {
-		p.refuse(node, name+" must be a list of tags")
+	if !ok || len(sequence.Values) == 0 {
+		p.wrong(node, "%s must be a list of tags", name)
 		return nil
 	}
 	var tags []string
@@ -501,21 +529,26 @@ func shown(text string) string {
 	return text
 }
 
-// suggest names the known word that a misspelt one may mean.
+// suggest names the known word that a misspelt one may mean, or all of a few.
 func suggest(word string, known []string) string {
+	if best := nearest(word, known); best != "" {
+		return fmt.Sprintf(": did you mean %s?", best)
+	}
+	return "; known are " + strings.Join(known, ", ")
+}
+
+// nearest is the known word that a misspelt one may mean; empty: none is like it.
+func nearest(word string, known []string) string {
 	if len(word) > 40 {
 		return ""
 	}
-	best, least := "", 4
+	best, least := "", 2+len(word)/5
 	for _, candidate := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(candidate)); d < least && d < len(candidate) {
 			best, least = candidate, d
 		}
 	}
-	if best == "" {
-		return "; known are " + strings.Join(known, ", ")
-	}
-	return fmt.Sprintf(": did you mean %s?", best)
+	return best
 }
 
 // distance is how many letters must be put in, left out or changed to get from a to b.

@@ -99,7 +99,7 @@ func TestWhatARuleMayNotSay(t *testing.T) {
 	} {
 		_, err := compile(code, contactVariables{}, boolType)
 		if assert.Error(t, err, code) {
-			what, _, _ := where(err)
+			what, _ := where(err)
 			assert.Equal(t, want, what, code)
 		}
 	}

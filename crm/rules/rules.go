@@ -149,7 +149,10 @@ func (w TagWorkflow) Task(contact crm.Contact, now time.Time) (task crm.Task, ok
 	}
 	cost := &allowance{}
 	in := scope{tagVariables{variablesOf(contact, cost), now.UTC()}, cost}
-	task, err = w.task.fill("tagWorkflows/"+w.Name, in)
+	name := "tagWorkflows/" + w.Name
+	if task, err = w.task.fill(name, in); err == nil && task.Due.IsZero() { // GHL takes no such task
+		return crm.Task{}, false, ruleFailed(name)
+	}
 	return task, err == nil, err
 }
 
@@ -211,13 +214,16 @@ func (t taskTemplate) fill(rule string, in scope) (task crm.Task, err error) {
 		task.Body = cut(body, maxBody)
 	}
 	if t.due != nil {
-		if task.Due, err = run[time.Time](t.due, in); err != nil {
+		due, err := run[time.Time](t.due, in)
+		if task.Due = due.UTC(); err != nil || !writable(task.Due) {
 			return crm.Task{}, ruleFailed(rule)
 		}
-		task.Due = task.Due.UTC()
 	}
 	return task, nil
 }
+
+// writable tells whether a due date is none, or one that JSON has a form for.
+func writable(due time.Time) bool { return due.IsZero() || due.Year() >= 1 && due.Year() <= 9999 }
 
 func ruleFailed(name string) error {
 	return &crm.Error{Code: crm.RuleFailed, Operation: "rules", Fields: []string{name}}
