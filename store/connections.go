@@ -15,10 +15,10 @@ import (
 func (s *Store) Token(ctx context.Context, owner string) (crm.SealedToken, error) {
 	token := crm.SealedToken{Owner: owner, Now: s.now()}
 	var sealed string
-	var now, expires, until int64
+	var expires, until int64
 	into := []any{&token.Kind, &token.Company, &token.Version, &sealed, &expires, &token.Holder, &until}
 	if s.clock == nil {
-		into = append([]any{&now}, into...)
+		into = append([]any{&token.Now}, into...)
 	}
 	err := s.read.QueryRowContext(ctx, "SELECT "+s.clocked()+"kind, company, version, sealed, expires, holder, held_until FROM tokens WHERE owner = ?", owner).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -26,9 +26,6 @@ func (s *Store) Token(ctx context.Context, owner string) (crm.SealedToken, error
 	}
 	if err != nil {
 		return token, err
-	}
-	if s.clock == nil {
-		token.Now = fromMillis(now)
 	}
 	token.Expires, token.HeldUntil = fromMillis(expires), fromMillis(until)
 	token.Sealed, err = base64.StdEncoding.DecodeString(sealed)

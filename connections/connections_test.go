@@ -1,0 +1,381 @@
+package connections_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rankrsync/rankrsync/clients/ghl"
+	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
+	"github.com/rankrsync/rankrsync/clients/rest"
+	"github.com/rankrsync/rankrsync/connections"
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/internal/deptest"
+	"github.com/rankrsync/rankrsync/internal/pgtest"
+	"github.com/rankrsync/rankrsync/seal"
+	"github.com/rankrsync/rankrsync/store"
+)
+
+// renewer is the name of the process that only renews tokens: see TestEachExpiryIsOneRefresh.
+const renewer = "CONNECTIONS_RENEWER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(renewer) != "" {
+		os.Exit(renew())
+	}
+	os.Exit(pgtest.Main(m))
+}
+
+var key = base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
+
+// world is a GHL that gives tokens, and a store that keeps them.
+type world struct {
+	*connections.Connections
+	t     *testing.T
+	ghl   *ghltest.Server
+	url   string // of GHL
+	store *store.Store
+	oauth *ghl.OAuth
+	box   *seal.Box
+}
+
+func newWorld(t *testing.T, storeURL string) *world {
+	w := &world{t: t, ghl: ghltest.New()}
+	w.ghl.Set(func(k *ghltest.Knobs) { k.Unlimited = true })
+	t.Cleanup(w.ghl.Close)
+	server := httptest.NewServer(w.ghl)
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	w.Connections, w.store, w.oauth = assemble(t, storeURL, server.URL)
+	w.box = w.Sealer.(*seal.Box)
+	return w
+}
+
+// age lets an owner's token end so much from now, as if a day had nearly passed. Memories of it are lost, as by a restart.
+func (w *world) age(owner string, left time.Duration) {
+	w.t.Helper()
+	row, err := w.store.Token(w.t.Context(), owner)
+	require.NoError(w.t, err)
+	text, err := w.box.Open(row.Sealed, []byte(owner))
+	require.NoError(w.t, err)
+	var token map[string]any
+	require.NoError(w.t, json.Unmarshal(text, &token))
+	token["expires"], token["issued"] = time.Now().Add(left), time.Now().Add(left-24*time.Hour)
+	text, err = json.Marshal(token)
+	require.NoError(w.t, err)
+	row.Sealed, err = w.box.Seal(text, []byte(owner))
+	require.NoError(w.t, err)
+	require.NoError(w.t, w.store.PutToken(w.t.Context(), row))
+	w.Connections = &connections.Connections{Store: w.Store, Sealer: w.Sealer, GHL: w.GHL}
+}
+
+type fatal interface{ Fatal(...any) }
+
+func assemble(t fatal, storeURL, ghlURL string) (*connections.Connections, *store.Store, *ghl.OAuth) {
+	s, err := store.Open(context.Background(), storeURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cleaner, ok := t.(interface{ Cleanup(func()) }); ok {
+		cleaner.Cleanup(func() { _ = s.Close() })
+	}
+	box, err := seal.New([]string{key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	oauth := ghl.NewOAuth(rest.New(rest.Options{System: "ghl", BaseURL: ghlURL}), ghl.App{
+		ClientID: ghltest.ClientID, Secret: func() (crm.Secret, error) { return ghltest.ClientSecret, nil }, RedirectURL: "https://app.example/oauth/callback",
+	})
+	return &connections.Connections{Store: s, Sealer: box, GHL: oauth}, s, oauth
+}
+
+func sqlite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "store.db") }
+
+// install connects a location or a company as the callback page does.
+func (w *world) install(choice ghltest.Choice) []crm.Connection {
+	w.t.Helper()
+	code, err := w.ghl.Install(choice)
+	require.NoError(w.t, err)
+	kind := crm.LocationToken
+	if choice.Location == "" {
+		kind = crm.CompanyToken
+	}
+	grant, err := w.oauth.Exchange(w.t.Context(), crm.Secret(code), kind)
+	require.NoError(w.t, err)
+	var locations []crm.InstalledLocation
+	if grant.Location == "" {
+		for location, err := range w.oauth.InstalledLocations(w.t.Context(), grant.AccessToken, grant.Company, w.oauth.App().ID()) {
+			require.NoError(w.t, err)
+			locations = append(locations, location)
+		}
+	}
+	connected, err := w.Install(w.t.Context(), grant, locations)
+	require.NoError(w.t, err)
+	return connected
+}
+
+func (w *world) token(location string) string {
+	w.t.Helper()
+	source, err := w.Source(location)
+	require.NoError(w.t, err)
+	token, err := source.Token()
+	require.NoError(w.t, err)
+	return token.AccessToken
+}
+
+func (w *world) state(location string) crm.ConnectionState {
+	w.t.Helper()
+	connection, err := w.store.Connection(w.t.Context(), location)
+	require.NoError(w.t, err)
+	return connection.State
+}
+
+func TestAConnectedLocationHasATokenThatIsRenewedAheadOfItsEnd(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	first := w.token("L")
+	assert.Equal(t, first, w.token("L"))
+	w.age("location/L", 9*time.Minute)
+	second := w.token("L")
+	assert.NotEqual(t, first, second)
+	assert.Equal(t, second, w.token("L"))
+	assert.Equal(t, 1, w.ghl.TokenCounts("location/L").Refreshes)
+}
+
+func TestATokenThatGHLRefusesIsRenewedOnce(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	refused := w.token("L")
+	source, err := w.Source("L")
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	tokens := make([]string, 20)
+	for i := range tokens {
+		group.Go(func() {
+			token, err := source.Renew(refused)
+			if assert.NoError(t, err) {
+				tokens[i] = token.AccessToken
+			}
+		})
+	}
+	group.Wait()
+	for _, token := range tokens {
+		assert.Equal(t, tokens[0], token)
+	}
+	assert.NotEqual(t, refused, tokens[0])
+	assert.Equal(t, 1, w.ghl.TokenCounts("location/L").Refreshes)
+}
+
+func TestTheLocationsOfACompanyGetTokensWhenTheyNeedThem(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	for _, location := range []string{"A", "B", "C"} {
+		w.ghl.PutLocation(ghltest.Location{ID: location, Company: "K"})
+	}
+	connected := w.install(ghltest.Choice{Company: "K"})
+	require.Len(t, connected, 3)
+	assert.Equal(t, crm.MintedToken, connected[0].Kind)
+	assert.NotEqual(t, w.token("A"), w.token("B"))
+	assert.Equal(t, 1, w.ghl.TokenCounts("location/A").Mints)
+	assert.Zero(t, w.ghl.TokenCounts("location/C").Mints, "nobody needed it")
+	w.age("location/A", -time.Hour)
+	w.age("company/K", -time.Hour)
+	w.token("A")
+	assert.Equal(t, 2, w.ghl.TokenCounts("location/A").Mints)
+	assert.Equal(t, 1, w.ghl.TokenCounts("company/K").Refreshes)
+}
+
+func TestAPausedLocationKeepsItsTokenAndGoesOn(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	w.ghl.Suspend("L")
+	w.age("location/L", -time.Hour)
+	source, err := w.Source("L")
+	require.NoError(t, err)
+	_, err = source.Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLSuspended})
+	assert.Equal(t, crm.Suspended, w.state("L"))
+	w.ghl.Resume("L")
+	w.token("L")
+	assert.Equal(t, crm.Connected, w.state("L"))
+}
+
+func TestALostRefreshTokenAsksForAReconnect(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	require.NoError(t, w.ghl.Uninstall("location/L"))
+	w.age("location/L", -time.Hour)
+	source, err := w.Source("L")
+	require.NoError(t, err)
+	_, err = source.Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLReconnect})
+	assert.Equal(t, crm.ReconnectNeeded, w.state("L"))
+	w.install(ghltest.Choice{Location: "L"})
+	w.token("L")
+	assert.Equal(t, crm.Connected, w.state("L"))
+}
+
+func TestWhileGHLIsAwayAnOldTokenIsUsedForAsLongAsItLasts(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	first := w.token("L")
+	w.ghl.Fail(ghltest.Fault{Status: 503})
+	w.age("location/L", 5*time.Minute)
+	assert.Equal(t, first, w.token("L"))
+	w.age("location/L", -time.Minute)
+	source, err := w.Source("L")
+	require.NoError(t, err)
+	_, err = source.Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLUnavailable})
+	assert.Equal(t, crm.Connected, w.state("L"), "an outage is no state of the connection")
+	w.ghl.Heal()
+	assert.NotEqual(t, first, w.token("L"))
+}
+
+func TestALostAnswerIsSurvivedByTheGrace(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	w.age("location/L", -time.Hour)
+	w.ghl.Fail(ghltest.Fault{Operation: "oauth.*", ResetAfter: true, Times: 1})
+	source, err := w.Source("L")
+	require.NoError(t, err)
+	_, err = source.Token()
+	require.Error(t, err, "GHL gave a pair that never arrived")
+	w.token("L")
+	assert.Equal(t, 1, w.ghl.TokenCounts("location/L").Repeats, "the same pair again")
+}
+
+func TestADisconnectedLocationHasNoTokenAndComesBackByInstalling(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	require.NoError(t, w.Disconnect(t.Context(), "L"))
+	source, err := w.Source("L")
+	require.NoError(t, err)
+	_, err = source.Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.UnknownLocation})
+	require.ErrorIs(t, w.Disconnect(t.Context(), "M"), &crm.Error{Code: crm.UnknownLocation})
+	w.install(ghltest.Choice{Location: "L"})
+	w.token("L")
+}
+
+func TestNoTokenIsInTheStoreInTheClear(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	token := w.token("L")
+	row, err := w.store.Token(t.Context(), "location/L")
+	require.NoError(t, err)
+	assert.NotContains(t, string(row.Sealed), token)
+	row.Owner = "location/M"
+	require.NoError(t, w.store.PutToken(t.Context(), row))
+	require.NoError(t, w.store.PutConnection(t.Context(), crm.Connection{Location: "M", Owner: "location/M", Kind: crm.LocationToken, State: crm.Connected}))
+	source, err := w.Source("M")
+	require.NoError(t, err)
+	_, err = source.Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.SealBroken}, "a row that is moved to another owner can't be opened")
+}
+
+// Eight processes need the tokens of a thousand owners, all of which have expired.
+func TestEachExpiryIsOneRefreshHoweverManyProcessesNeedIt(t *testing.T) {
+	const processes, owners = 8, 1_000
+	for name, fresh := range map[string]func(testing.TB) string{"sqlite": sqlite, "postgres": pgtest.New} {
+		t.Run(name, func(t *testing.T) {
+			url := fresh(t)
+			w := newWorld(t, url)
+			for i := range owners {
+				location := "L" + strconv.Itoa(i)
+				w.ghl.PutLocation(ghltest.Location{ID: location})
+				w.install(ghltest.Choice{Location: location})
+			}
+			w.ghl.Expire("")
+			for i := range owners {
+				w.age("location/L"+strconv.Itoa(i), -time.Minute)
+			}
+			var group sync.WaitGroup
+			for range processes {
+				group.Go(func() {
+					command := exec.Command(os.Args[0])
+					command.Env = append(os.Environ(), renewer+"="+url, "GHL_URL="+w.url, "OWNERS="+strconv.Itoa(owners))
+					stdin, err := command.StdinPipe()
+					if !assert.NoError(t, err) {
+						return
+					}
+					defer stdin.Close() // should this process end first, that one ends as well
+					output, err := command.CombinedOutput()
+					assert.NoError(t, err, "%s", output)
+				})
+			}
+			group.Wait()
+			total := 0
+			for i := range owners {
+				counts := w.ghl.TokenCounts("location/L" + strconv.Itoa(i))
+				total += counts.Refreshes + counts.Repeats + counts.Refused
+			}
+			assert.Equal(t, owners, total)
+		})
+	}
+}
+
+// renew is one of the processes: it asks for every location's token in an order of its own, eight at a time.
+func renew() int {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
+	n, _ := strconv.Atoi(os.Getenv("OWNERS"))
+	all, _, _ := assemble(panics{}, os.Getenv(renewer), os.Getenv("GHL_URL"))
+	var group sync.WaitGroup
+	slots, failed := make(chan struct{}, 8), make(chan error, n)
+	for _, i := range rand.Perm(n) {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			source, err := all.Source("L" + strconv.Itoa(i))
+			if err == nil {
+				_, err = source.Token()
+			}
+			if err != nil {
+				failed <- err
+			}
+		})
+	}
+	group.Wait()
+	if len(failed) > 0 {
+		fmt.Println(<-failed)
+		return 1
+	}
+	return 0
+}
+
+type panics struct{}
+
+func (panics) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
+
+func TestConnectionsReachSystemsOnlyThroughInterfaces(t *testing.T) {
+	for _, dep := range deptest.Of(t, ".") {
+		ours, found := strings.CutPrefix(dep, deptest.Module)
+		assert.False(t, found && ours != "connections" && ours != "crm", dep)
+		assert.False(t, strings.HasPrefix(dep, "go.temporal.io/"), dep)
+	}
+}
