@@ -860,7 +860,7 @@ func (s *spoiler) sure(next crm.Link) crm.Link {
 
 func (s *spoiler) Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (crm.Link, error) {
 	if s.noReservation {
-		s.exec("DROP INDEX IF EXISTS links_rankr_id")
+		s.exec("DROP INDEX IF EXISTS links_contacts")
 	}
 	held, err := s.Store.Acquire(ctx, was, claim)
 	if value, ok := s.run.ghl[was.Contact]; s.earlyPrint && err == nil && ok {

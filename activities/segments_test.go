@@ -401,6 +401,33 @@ func TestSegmentsThatRulesDoNotManageAreLeftAlone(t *testing.T) {
 	assert.ElementsMatch(t, []string{"Club", "Reachable"}, w.segmentsOf(ann.ID))
 }
 
+func TestWhatBelongsToAContactFollowsWhenItsRecordChangesHands(t *testing.T) {
+	w := newWorld(t)
+	w.withRules(segmentRules)
+	w.contacts.KeepDeleted = true
+	before := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	w.good(before.ID)
+	w.segment()
+	_, err := w.ghl.AddNote(before.ID, ghltest.Note{Body: "met her"})
+	require.NoError(t, err)
+	w.align(before.ID)
+	require.NoError(t, w.ghl.Delete(before.ID))
+	w.good(before.ID)
+	w.nudged.takeHints(&w.nudged.segments) // of the one that is gone: it may come at any time later, or never
+
+	after := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	_, err = w.ghl.AddNote(after.ID, ghltest.Note{Body: "met her again"})
+	require.NoError(t, err)
+	assert.Equal(t, crm.Adopted, w.good(after.ID).Outcome)
+	w.segment()
+	w.align(after.ID)
+	assert.Empty(t, w.problems())
+	assert.Equal(t, []string{"Reachable"}, w.segmentsOf(after.ID))
+	notes := w.rankr.Notes(w.mirror(after.ID).ID)
+	require.Len(t, notes, 1)
+	assert.Equal(t, "met her again", notes[0].Content)
+}
+
 func count(calls []string, operation string) (n int) {
 	for _, call := range calls {
 		if call == operation {

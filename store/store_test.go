@@ -160,6 +160,19 @@ func TestARecordBelongsToOneContactOfALocation(t *testing.T) {
 		require.ErrorIs(t, err, crm.ErrTaken)
 		assert.Zero(t, link(t, s, other).Version, "nothing was written")
 		advance(t, s, crm.Ref{Location: "elsewhere", Contact: "d"}, func(l *crm.Link) { l.RankrID = "r1" })
+		for object, want := range map[crm.Object]error{crm.ABusiness: crm.ErrTaken, crm.TasksAndNotes: nil, crm.Segments: nil} {
+			for _, contact := range []string{"c", "d"} {
+				was, err := s.Link(t.Context(), crm.Ref{Location: "loc", Contact: contact}, object)
+				require.NoError(t, err)
+				next := was
+				next.RankrID = "r2"
+				if err = s.Advance(t.Context(), was, next); contact == "d" {
+					require.ErrorIs(t, err, want, "what belongs to a contact follows its row: %s", object)
+				} else {
+					require.NoError(t, err)
+				}
+			}
+		}
 	})
 }
 

@@ -71,7 +71,7 @@ func TestAttachmentsAreFoundByTheBusinessThatWasDecided(t *testing.T) {
 // polls are what every poll asks, and the index that answers.
 var polls = map[string]string{
 	"SELECT contact FROM links WHERE location = 'l' AND object = 'contact' AND rankr_id <> '' AND business = 'b'": "links_business",
-	"SELECT contact FROM links WHERE location = 'l' AND object = 'business' AND rankr_id <> ''":                   "links_rankr_id",
+	"SELECT contact FROM links WHERE location = 'l' AND object = 'business' AND rankr_id <> ''":                   "links_businesses",
 	"SELECT task FROM polled_tasks WHERE location = 'l' AND open":                                                 "polled_tasks_open",
 }
 

@@ -34,8 +34,10 @@ CREATE TABLE links (
     business        TEXT    NOT NULL DEFAULT '', -- the decision's, for links_business
     PRIMARY KEY (location, contact, object)
 );
--- Two contacts of one location can't be linked to one record: the loser of two becomes a problem.
-CREATE UNIQUE INDEX links_rankr_id ON links (location, object, rankr_id) WHERE rankr_id <> '';
+-- Two contacts, or businesses, of one location can't be linked to one record: the loser of two becomes a problem. The other
+-- rows follow their contact's: where a record changed hands, the one of before may still name it.
+CREATE UNIQUE INDEX links_contacts ON links (location, rankr_id) WHERE object = 'contact' AND rankr_id <> '';
+CREATE UNIQUE INDEX links_businesses ON links (location, rankr_id) WHERE object = 'business' AND rankr_id <> '';
 -- Which contacts are remembered to be attached to a business.
 CREATE INDEX links_business ON links (location, business) WHERE object = 'contact' AND rankr_id <> '';
 
