@@ -17,6 +17,7 @@ import (
 type event struct {
 	kind     string // an official type, or "unknown"
 	location string
+	company  string // of an install
 	app      string
 	id       string
 	contact  string    // whose task or note it is; empty: GHL leaves it out of some task events
@@ -34,6 +35,7 @@ const (
 	aContact
 	aTask
 	aNote
+	anInstall // or its end
 )
 
 // kinds are the official event types.
@@ -46,8 +48,10 @@ var kinds = map[string]subject{
 	"OpportunityStageUpdate": nothing, "OpportunityStatusUpdate": nothing,
 	"OpportunityMonetaryValueUpdate": nothing, "OpportunityAssignedToUpdate": nothing,
 	"LocationCreate": nothing, "LocationUpdate": nothing, "UserCreate": nothing,
-	"INSTALL": nothing, "UNINSTALL": nothing, "PLAN_CHANGE": nothing,
+	"INSTALL": anInstall, uninstall: anInstall, "PLAN_CHANGE": nothing,
 }
+
+const uninstall = "UNINSTALL"
 
 // about is what the event tells of.
 func (e event) about() subject { return kinds[e.kind] }
@@ -57,6 +61,9 @@ func (e event) homeless() bool { return e.about() == aTask && e.contact == "" }
 
 // sound tells whether the ids that its hint is made of can be real.
 func (e event) sound() bool {
+	if e.about() == anInstall { // of a location, or of all of a company's
+		return (e.location == "" || crm.ValidID(e.location)) && (e.company == "" || crm.ValidID(e.company)) && e.location+e.company != ""
+	}
 	id := e.id
 	if e.about() != aContact {
 		id = e.contact
@@ -110,6 +117,7 @@ func parse(body []byte, now time.Time) (event, error) {
 	return event{
 		kind:     kind,
 		location: found["locationId"],
+		company:  found["companyId"],
 		app:      found["appId"],
 		id:       found["id"],
 		contact:  found["contactId"],
@@ -119,8 +127,8 @@ func parse(body []byte, now time.Time) (event, error) {
 
 // What is read beside the type, and what under "data": a contact under "data" may have a type of its own.
 var (
-	envelope = []string{"type", "locationId", "appId", "id", "contactId", "timestamp", "data"}
-	nested   = []string{"locationId", "appId", "id", "contactId"}
+	envelope = []string{"type", "locationId", "companyId", "appId", "id", "contactId", "timestamp", "data"}
+	nested   = []string{"locationId", "companyId", "appId", "id", "contactId"}
 )
 
 // fields reads an event's texts. Deliveries carry the record's fields beside the type or, as GHL's guide shows

@@ -33,6 +33,8 @@ type Options struct {
 	Nudger Nudger
 	Serves func(location string) bool // GHL sends the events of every installation of an app; others' stop here
 	AppID  string                     // events of another app are dropped; empty: not checked
+	// Installs hears of installs and their ends; nil, or without an AppID: they are ignored.
+	Installs Installs
 
 	// Observe is told how each request ended. Both words come from small fixed sets: kind is an official event
 	// type, "unknown", or "none" when the request was refused before its body was believed.
@@ -43,6 +45,14 @@ type Options struct {
 	MaxBytes int64         // of bodies in hand at once; default 64 MiB
 	MaxCount int64         // of events waiting for Temporal at once; default 10,000
 	Timeout  time.Duration // of one hand-over to Temporal; default 5 s, inside any sender's patience
+}
+
+// Installs is told that the app was installed or taken away: for a location, or for a company, where location is empty.
+// It believes nothing without asking GHL, for a signature proves neither that the event is recent nor that it is ours. False:
+// the location or company is none of ours.
+type Installs interface {
+	Installed(ctx context.Context, location, company string) (bool, error)
+	Uninstalled(ctx context.Context, location, company string, at time.Time) (bool, error)
 }
 
 // Result says in a word how a request ended; it is the label of a metric.
@@ -165,9 +175,22 @@ func (h *receiver) judge(e event) Result {
 		return Ignored
 	case !e.sound():
 		return Malformed
+	case e.about() == anInstall:
+		return h.judgeInstall(e)
 	case !h.Serves(e.location):
 		return Foreign
 	case h.AppID != "" && e.app != h.AppID:
+		return OtherApp
+	}
+	return ""
+}
+
+// judgeInstall lets through only what is about our own app: whose locations they are, Installs knows.
+func (h *receiver) judgeInstall(e event) Result {
+	switch {
+	case h.Installs == nil || h.AppID == "":
+		return Ignored
+	case e.app != h.AppID:
 		return OtherApp
 	}
 	return ""
@@ -198,6 +221,8 @@ func (h *receiver) handOver(ctx context.Context, e event) Result {
 // nudge hands the event's hint over to where it belongs.
 func (h *receiver) nudge(ctx context.Context, e event) (Result, error) {
 	switch {
+	case e.about() == anInstall:
+		return h.installed(ctx, e)
 	case e.homeless():
 		return Polled, h.Nudger.Poll(ctx, e.location)
 	case e.about() == aContact:
@@ -205,6 +230,17 @@ func (h *receiver) nudge(ctx context.Context, e event) (Result, error) {
 	}
 	return Accepted, h.Nudger.TasksAndNotes(ctx, e.location,
 		names.Hint{Contact: e.contact, At: e.at, Received: h.Now(), Events: e.happened()})
+}
+
+func (h *receiver) installed(ctx context.Context, e event) (Result, error) {
+	tell := func() (bool, error) { return h.Installs.Installed(ctx, e.location, e.company) }
+	if e.kind == uninstall {
+		tell = func() (bool, error) { return h.Installs.Uninstalled(ctx, e.location, e.company, e.at) }
+	}
+	if ours, err := tell(); err != nil || ours {
+		return Accepted, err
+	}
+	return Foreign, nil
 }
 
 // answer says as little as a sender needs; GHL reads the status only.
