@@ -201,6 +201,20 @@ func TestTheLocationsOfACompanyGetTokensWhenTheyNeedThem(t *testing.T) {
 	assert.Equal(t, 1, w.ghl.TokenCounts("company/K").Refreshes)
 }
 
+func TestALocationThatComesToACompanyLaterIsConnectedByIt(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "A", Company: "K"})
+	w.install(ghltest.Choice{Company: "K", Future: true})
+	w.ghl.PutLocation(ghltest.Location{ID: "B", Company: "K"})
+	ours, err := w.Adopt(t.Context(), "B", "other")
+	require.NoError(t, err)
+	assert.False(t, ours)
+	ours, err = w.Adopt(t.Context(), "B", "K")
+	require.NoError(t, err)
+	assert.True(t, ours)
+	w.token("B")
+}
+
 func TestAPausedLocationKeepsItsTokenAndGoesOn(t *testing.T) {
 	w := newWorld(t, sqlite(t))
 	w.ghl.PutLocation(ghltest.Location{ID: "L"})

@@ -51,6 +51,22 @@ func (c *Connections) mint(ctx context.Context, connection crm.Connection) (crm.
 	return connection, c.connect(ctx, connection)
 }
 
+// Adopt connects a location of a company that is connected: one that was made later, or got the app then. It is false for a
+// company that is none of ours. Whether the location has the app, GHL says when its token is minted.
+func (c *Connections) Adopt(ctx context.Context, location, company string) (bool, error) {
+	row, err := c.Store.Token(ctx, crm.CompanyOwner(company))
+	switch {
+	case err != nil:
+		return false, storeAway()
+	case row.Version == 0 || company == "":
+		return false, nil
+	}
+	_, err = c.mint(ctx, crm.Connection{
+		Location: location, Company: company, Kind: crm.MintedToken, Owner: crm.LocationOwner(location), State: crm.Connected, Installed: c.now(),
+	})
+	return true, err
+}
+
 // put stores an owner's token; an empty one is still to be minted.
 func (c *Connections) put(ctx context.Context, owner string, kind crm.TokenKind, company string, token plainToken) error {
 	row := crm.SealedToken{Owner: owner, Kind: kind, Company: company, Expires: token.Expires}
