@@ -86,7 +86,7 @@ func (g *segmentation) once(ctx context.Context) (crm.Result, error) {
 	if was.RankrID != g.record { // what was done in GHL counts for any record
 		g.brought.Segments, g.brought.Business = nil, ""
 	}
-	if was.Problem != "" && was.Sure() && !g.hint.At.IsZero() && !g.hint.At.After(was.LastRead) {
+	if was.Problem != "" && was.Sure() && !g.hint.At.IsZero() && contact.LastRead.Equal(was.LastRead) {
 		return crm.Result{Outcome: crm.Covered, RankrID: g.record}, nil // nothing was decided since the problem was found
 	}
 	was.LastRead = contact.LastRead // also where this round finds another
@@ -245,7 +245,7 @@ func (g *segmentation) attach(ctx context.Context) error {
 		g.business.target = &link.RankrID
 	case link.Deleted: // the contact will tell that it has none any more
 	case link.Problem != "":
-		g.business.stuck, g.business.target = true, nil
+		g.business.stuck = true // it is no longer the one before in any case
 	default:
 		g.business.pending, g.business.target = true, nil
 		return g.round.askBusiness(ctx, g.ref.Location, g.want.Business) // it goes on by itself once it was asked

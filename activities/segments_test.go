@@ -222,6 +222,32 @@ func TestABusinessThatPeopleSetInsteadOfOursStaysWhenOursGoes(t *testing.T) {
 	assert.Equal(t, theirs.ID, w.mirror(ann.ID).BusinessID)
 }
 
+func TestAContactLeavesItsBusinessForOneThatHasAProblem(t *testing.T) {
+	w := newWorld(t)
+	w.contacts.Rules = rules.Default()
+	acme, other := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"}), w.ghl.AddBusiness(loc, ghltest.Business{Name: "Other"})
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	w.attach(ann.ID, acme.ID)
+	w.good(ann.ID)
+	w.segment()
+	require.NotEmpty(t, w.mirror(ann.ID).BusinessID)
+	w.rankr.Set(func(k *rankrtest.Knobs) {
+		k.Faults = append(k.Faults, rankrtest.Fault{Operation: "businesses.create", Status: 422, Times: 100})
+	})
+	w.attach(ann.ID, other.ID)
+	w.good(ann.ID)
+	assert.Equal(t, crm.NotLinked, w.segment().Code)
+	assert.Empty(t, w.mirror(ann.ID).BusinessID)
+	w.passInGHL(3 * time.Second) // its Date has whole seconds, and rounds are further apart
+	w.detach(ann.ID)
+	w.good(ann.ID)
+	w.segment()
+	assert.Empty(t, w.mirror(ann.ID).BusinessID)
+	problems := w.problems()
+	require.Len(t, problems, 1)
+	assert.Equal(t, crm.ABusiness, problems[0].Object)
+}
+
 func TestABusinessIsReadAtMostOnceInTenMinutesUnlessAskedByHand(t *testing.T) {
 	w := newWorld(t)
 	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
@@ -369,6 +395,21 @@ func TestARuleThatCannotBeWorkedOutIsAProblemWithItsName(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, crm.Covered, result.Outcome)
 	assert.Empty(t, w.nudged.takeHints(&w.nudged.segments), "what was tried is not tried again until something moves")
+}
+
+func TestWhatIsDecidedWhileThereIsAProblemIsBroughtAboutAlthoughGHLsClocksDiffer(t *testing.T) {
+	w := newWorld(t)
+	w.withRules(`segments: [{name: Rich, when: customFields.pincode > 3}, {name: VIPs, when: '"vip" in tags'}]`)
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	w.good(ann.ID)
+	w.segment()
+	require.Len(t, w.problems(), 1)
+	w.passInGHL(-5 * time.Second) // another of its servers answers
+	_, err := w.ghl.Tag(ann.ID, "vip")
+	require.NoError(t, err)
+	w.good(ann.ID)
+	w.segment()
+	assert.Equal(t, []string{"VIPs"}, w.segmentsOf(ann.ID))
 }
 
 func TestByHandTheRulesOfTodayAreApplied(t *testing.T) {
