@@ -152,7 +152,7 @@ func (c *Contacts) segment(ctx context.Context, ref crm.Ref, hint names.Hint) er
 
 // askBusiness has the business of a contact that changed looked at, once in a while however many of its contacts change.
 func (c *Contacts) askBusiness(ctx context.Context, location, business string) error {
-	if business == "" || !c.asked.due(location+"/"+business) {
+	if business == "" || !c.Rules.MirrorsBusinesses() || !c.asked.due(location+"/"+business) {
 		return nil
 	}
 	err := c.Nudge.Business(ctx, location, names.Hint{Contact: business, Received: time.Now()})

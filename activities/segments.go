@@ -226,6 +226,9 @@ type attachment struct {
 // attach finds out which record the contact's business is.
 func (g *segmentation) attach(ctx context.Context) error {
 	g.business = attachment{}
+	if !g.Rules.MirrorsBusinesses() { // what was attached before is left alone as well
+		return nil
+	}
 	if g.brought.Business != "" && g.brought.Business != g.want.Business {
 		before, err := g.mirror(ctx, g.brought.Business)
 		if err != nil {

@@ -248,6 +248,22 @@ func TestAContactLeavesItsBusinessForOneThatHasAProblem(t *testing.T) {
 	assert.Equal(t, crm.ABusiness, problems[0].Object)
 }
 
+func TestBusinessesThatAreNotMirroredAnyMoreAreLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.contacts.Rules = rules.Default()
+	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	w.attach(ann.ID, acme.ID)
+	w.good(ann.ID)
+	w.segment()
+	before := w.mirror(ann.ID).BusinessID
+	require.NotEmpty(t, before)
+	w.withRules("businesses: {mirror: false}")
+	w.good(ann.ID)
+	w.segment()
+	assert.Equal(t, before, w.mirror(ann.ID).BusinessID)
+}
+
 func TestABusinessIsReadAtMostOnceInTenMinutesUnlessAskedByHand(t *testing.T) {
 	w := newWorld(t)
 	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
