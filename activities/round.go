@@ -229,7 +229,7 @@ func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Co
 	next := r.finished(was, seen, at)
 	next.RankrID, next.Deleted = target, false
 	next.Fields, next.Tags = r.Prints.Fields(want.Fields), want.Tags
-	next.DateUpdated, next.Decision = want.Updated, r.Rules.Decide(was.Decision, want, at)
+	next.DateUpdated, next.Decision = want.Updated, r.decide(was, want, at)
 	if target != was.RankrID {
 		next.CreatedByUs = was.Intent.Create && have != nil && have.ExternalID == r.ref.Contact
 	}
@@ -237,6 +237,15 @@ func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Co
 		return r.create(ctx, was, next, want)
 	}
 	return r.update(ctx, was, next, want, have)
+}
+
+// decide works out what the rules say of the contact whose row is was.
+func (r *round) decide(was crm.Link, want crm.Contact, at time.Time) crm.Decision {
+	before := was.Decision
+	if before.At.IsZero() {
+		before.At = was.Covered // there was nothing to decide, but the contact is not new
+	}
+	return r.Rules.Decide(before, want, at)
 }
 
 // finished is the row after a round that ended well. Unsure ends only with a look at Rankr that is at least a lease

@@ -109,7 +109,7 @@ func (g *segmentation) afresh(ctx context.Context, was, contact crm.Link) (crm.R
 		result, err := g.failed(ctx, was, time.Time{}, err)
 		return result, true, err
 	}
-	if contact.Decision.Same(g.Rules.Decide(contact.Decision, mapped, at)) {
+	if contact.Decision.Same(g.decide(contact, mapped, at)) {
 		return crm.Result{}, false, nil
 	}
 	return waiting(linkPatience), true, g.askContact(ctx)

@@ -319,6 +319,19 @@ func TestWhatRulesDoWhenATagIsAddedIsDoneOncePerAddition(t *testing.T) {
 	assert.Len(t, w.ghl.Tasks(ann.ID), 2)
 }
 
+func TestTagsThatWereThereBeforeTheFirstRuleAreTakenAsTheyAre(t *testing.T) {
+	w := newWorld(t)
+	w.contacts.Rules = rules.Default()
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com", Tags: []string{"new lead"}})
+	w.good(ann.ID)
+	w.withRules(segmentRules)
+	w.good(ann.ID)
+	w.segment()
+	assert.Empty(t, w.ghl.Tasks(ann.ID))
+	contact, _ := w.ghl.Contact(ann.ID)
+	assert.Equal(t, []string{"new lead"}, contact.Tags)
+}
+
 func TestATaskOfARuleIsMadeOnceWhereverItsRoundEnds(t *testing.T) {
 	faults := map[string]ghltest.Fault{
 		"the answer is lost":    {Operation: "contacts.tasks.create", ResetAfter: true},
