@@ -414,13 +414,23 @@ func (s *segmentIDs) of(ctx context.Context, deed *Segments, location string, ma
 		if s.known[fold(segment.Name)] != "" || !slices.Contains(wanted, segment.Name) {
 			continue
 		}
-		id, err := deed.makeSegment(ctx, location, segment, s.lost[fold(segment.Name)])
+		lost := s.lost[fold(segment.Name)]
+		id, err := deed.makeSegment(ctx, location, segment, lost)
+		for err == nil && id != lost && s.named(id) { // Rankr repeats its answer for one that people gave another name
+			lost = id
+			id, err = deed.makeSegment(ctx, location, segment, lost)
+		}
 		if err != nil {
 			return nil, err
 		}
 		s.known[fold(segment.Name)] = id
 	}
 	return maps.Clone(s.known), nil
+}
+
+// named tells whether a segment is known under any name.
+func (s *segmentIDs) named(id string) bool {
+	return slices.Contains(slices.Collect(maps.Values(s.known)), id)
 }
 
 // forget has the segments listed again.

@@ -407,6 +407,25 @@ func TestASegmentThatPeopleDeletedIsMadeAgain(t *testing.T) {
 	assert.Equal(t, []string{"Reachable"}, w.segmentsOf(bob.ID))
 }
 
+func TestASegmentThatPeopleGaveAnotherNameIsTheirs(t *testing.T) {
+	w := newWorld(t)
+	w.withRules(segmentRules)
+	for _, renamed := range []string{"Theirs", "TheirsToo"} {
+		ann := w.ghl.Create(loc, ghltest.Contact{Email: renamed + "@example.com"})
+		w.good(ann.ID)
+		w.segment()
+		assert.Equal(t, []string{"Reachable"}, w.segmentsOf(ann.ID))
+		_, err := w.rankr.EditSegment(w.mirror(ann.ID).Segments[0], func(s *rankrtest.Segment) { s.Name = renamed })
+		require.NoError(t, err)
+		w.segments = &activities.Segments{Contacts: w.contacts, Source: w.segments.Source, Destination: w.segments.Destination} // another process
+		w.contacts.Segments = w.segments
+	}
+	bob := w.ghl.Create(loc, ghltest.Contact{Email: "bob@example.com"})
+	w.good(bob.ID)
+	w.segment()
+	assert.Equal(t, []string{"Reachable"}, w.segmentsOf(bob.ID))
+}
+
 func TestARuleThatCannotBeWorkedOutIsAProblemWithItsName(t *testing.T) {
 	w := newWorld(t)
 	w.withRules(`segments: [{name: Rich, when: customFields.pincode > 3}, {name: All, when: "true"}]`)
