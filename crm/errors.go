@@ -122,7 +122,7 @@ var Catalogue = map[Code]Entry{
 	GHLRateLimited:   {"GHL's rate limit is reached", "nobody", "nothing: it goes on by itself", Later},
 	GHLUnavailable:   {"GHL can't be reached", "GHL", "nothing: it is tried again; see status.gohighlevel.com if it lasts", Again},
 	RankrNotFound:    {"Rankr has no such record", "nobody", "nothing: it is made again", Again},
-	RankrToken:       {"Rankr refuses the token", "you", "set a valid RANKR_TOKEN", Never},
+	RankrToken:       {"Rankr refuses the token", "you", "set a valid RANKR_TOKEN, or the OAuth client's id and secret", Never},
 	RankrInvalid:     {"Rankr refuses a field", "your client", "correct the named fields in GHL", Never},
 	RankrDuplicate:   {"Rankr already has a record for this contact", "nobody", "nothing: the existing one is used", Again},
 	RankrMoved:       {"the Rankr record changed meanwhile", "nobody", "nothing: it is read again", Again},

@@ -44,6 +44,7 @@ type Server struct {
 	notes      *shelf[Note, *Note]
 	businesses *shelf[Business, *Business]
 	segments   *shelf[Segment, *Segment]
+	oauth      oauth
 	journal
 }
 
@@ -145,11 +146,14 @@ type answer struct {
 	item   *Item   // the task, note, business or segment that it is about, if one
 }
 
-// ServeHTTP serves the contract, and the contract's document at /openapi.json.
+// ServeHTTP serves the contract, the contract's document at /openapi.json, and tokens at TokenPath.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && r.URL.Path == "/openapi.json" {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(openAPI())
+		return
+	}
+	if s.serveToken(w, r) {
 		return
 	}
 	req, refusal := s.read(r)
@@ -282,7 +286,7 @@ func (s *Server) read(r *http.Request) (request, *answer) {
 			return req, s.unknown("%s has no query %q, or not so often", req.name, name)
 		}
 	}
-	account, known := knobs.account(r.Header.Get("Authorization"))
+	account, known := s.opens(knobs, r.Header.Get("Authorization"))
 	if !known {
 		return req, refusal(http.StatusUnauthorized, "a bearer token of an account is needed")
 	}
