@@ -32,8 +32,9 @@ const (
 	Command Program = "command" // a person's single command
 )
 
-// Config is every setting. The tag required names the programs that can't do without; shown is the default as the
-// documentation tells it, where it is not one value. Temporal's own settings (TEMPORAL_*) are read by its SDK.
+// Config is every setting. The tag required names the programs that can't do without, except where the setting that unless
+// names is another way; shown is the default as the documentation tells it, where it is not one value. Temporal's own
+// settings (TEMPORAL_*) are read by its SDK.
 type Config struct {
 	GHLBaseURL    BaseURL     `envconfig:"GHL_BASE_URL" default:"https://services.leadconnectorhq.com" desc:"where GoHighLevel's API is"`
 	GHLToken      Secret      `envconfig:"GHL_TOKEN" required:"worker" desc:"a private integration token with the scopes contacts.readonly, locations.readonly and locations/customFields.readonly, for the poll of tasks locations/tasks.readonly, for businesses businesses.readonly, and contacts.write for tag workflows (GHL: Settings, Private Integrations); for several locations one token that serves all, or one each, separated by commas in the order of GHL_LOCATION_ID"`
@@ -43,11 +44,17 @@ type Config struct {
 	GHLAppID      string      `envconfig:"GHL_APP_ID" desc:"the id of the marketplace app whose webhooks are accepted; empty: those of any app"`
 	GHLRate       Rate        `envconfig:"GHL_RATE" default:"100/10s" desc:"GHL's limit of calls per location; 0 for none"`
 
-	RankrBaseURL BaseURL `envconfig:"RANKR_BASE_URL" required:"worker" desc:"where Rankr's API is, such as https://api.rankr.example"`
-	RankrToken   Secret  `envconfig:"RANKR_TOKEN" required:"worker" desc:"Rankr's API token"`
-	RankrRate    Rate    `envconfig:"RANKR_RATE" default:"100/10s" desc:"Rankr's limit of calls per account; 0 for none"`
+	RankrBaseURL      BaseURL  `envconfig:"RANKR_BASE_URL" required:"worker" desc:"where Rankr's API is, such as https://api.rankr.example"`
+	RankrToken        Secret   `envconfig:"RANKR_TOKEN" required:"worker" unless:"RANKR_CLIENT_ID" desc:"Rankr's API token; in its place RANKR_CLIENT_ID, RANKR_CLIENT_SECRET and RANKR_TOKEN_URL"`
+	RankrClientID     string   `envconfig:"RANKR_CLIENT_ID" desc:"the id of an OAuth 2.0 client of Rankr's that gets its tokens itself (client credentials)"`
+	RankrClientSecret Secret   `envconfig:"RANKR_CLIENT_SECRET" desc:"that client's secret"`
+	RankrTokenURL     TokenURL `envconfig:"RANKR_TOKEN_URL" desc:"where that client gets its tokens, such as https://api.rankr.example/oauth/token"`
+	RankrRate         Rate     `envconfig:"RANKR_RATE" default:"100/10s" desc:"Rankr's limit of calls per account; 0 for none"`
 
 	StoreURL StoreURL `envconfig:"STORE_URL" default:"sqlite:rankrsync.db" desc:"where links and problems are kept, for worker and starter alike: sqlite: and a file's path, or where several machines share them postgres://user:password@host/database (an empty database that the user owns; sslmode=verify-full and the like as PostgreSQL's own clients have them)"`
+
+	SecretKey     Secret  `envconfig:"SECRET_KEY" desc:"the key that seals tokens in the store: 32 random bytes in base64, as openssl rand -base64 32 prints them; several are separated by commas, of which the first one seals and all of them open; keep a copy, for without it the tokens are lost"`
+	SecretKeyFile KeyFile `envconfig:"SECRET_KEY_FILE" desc:"in place of SECRET_KEY the full path of a file with the keys, one a line"`
 
 	SyncFile string `envconfig:"SYNC_FILE" shown:"sync.yaml, if it is there" desc:"the file with the rules for segments, tags, follow-ups and businesses: docs/sync-yaml.md"`
 
@@ -64,6 +71,7 @@ type Config struct {
 	MetricsLocation Switch    `envconfig:"METRICS_LOCATION" default:"true" desc:"whether the metrics of changes carry the location as a label: true or false"`
 
 	origins map[string]string // of each variable: where its value came from
+	keys    Secret            // of SECRET_KEY or SECRET_KEY_FILE
 }
 
 // opsAddr is where the ops server of a program is unless OPS_ADDR says otherwise.
@@ -106,23 +114,46 @@ func Load(program Program) (Config, error) {
 			problems = append(problems, fmt.Sprintf("%s %s: %s", name, err, setting.Tag.Get("desc")))
 		}
 		required := slices.Contains(strings.Split(setting.Tag.Get("required"), ","), string(program))
-		if required && config.origins[name] == fromNowhere {
+		if required && setting.Tag.Get("unless") == "" && config.origins[name] == fromNowhere {
 			problems = append(problems, fmt.Sprintf("%s is not set: put there %s", name, setting.Tag.Get("desc")))
 		}
 	}
 	if config.OpsAddr == "" {
 		config.OpsAddr = opsAddr[program]
 	}
-	if tokens, locations := len(config.GHLToken.list()), len(config.GHLLocations); tokens > 1 && tokens != locations {
-		problems = append(problems, fmt.Sprintf("GHL_TOKEN holds %d tokens for %d locations: put there one for all, or one each", tokens, locations))
-	}
+	problems = append(problems, config.rankrProblems(program)...)
+	problems = append(problems, config.secretProblems(program)...)
 	if problems != nil {
 		return Config{}, &SettingsError{problems}
 	}
 	return config, nil
 }
 
-// Token returns the GHL token of a location; false: the location is not ours.
+// rankrProblems holds the two ways to be let into Rankr apart.
+func (c Config) rankrProblems(program Program) (problems []string) {
+	var have, miss []string
+	for _, name := range []string{"RANKR_CLIENT_ID", "RANKR_CLIENT_SECRET", "RANKR_TOKEN_URL"} {
+		if c.origins[name] == fromNowhere {
+			miss = append(miss, name)
+		} else {
+			have = append(have, name)
+		}
+	}
+	token := c.origins["RANKR_TOKEN"] != fromNowhere
+	switch {
+	case token && have != nil:
+		return []string{fmt.Sprintf("RANKR_TOKEN is set, and so is %s: keep the token, or the client's id, secret and URL", strings.Join(have, ", "))}
+	case !token && have == nil && program == Worker:
+		return []string{"RANKR_TOKEN is not set: put there Rankr's API token, or set RANKR_CLIENT_ID, RANKR_CLIENT_SECRET and RANKR_TOKEN_URL"}
+	case have != nil:
+		for _, name := range miss {
+			problems = append(problems, fmt.Sprintf("%s is not set: it goes with %s", name, strings.Join(have, " and ")))
+		}
+	}
+	return problems
+}
+
+// Token returns the GHL token of a location as it is now; false: the location is not ours.
 func (c Config) Token(location string) (Secret, bool) {
 	i := slices.Index(c.GHLLocations, location)
 	tokens := c.GHLToken.list()
@@ -132,7 +163,7 @@ func (c Config) Token(location string) (Secret, bool) {
 	case len(tokens) == 1:
 		return NewSecret(tokens[0]), true
 	}
-	return NewSecret(tokens[i]), true
+	return NewSecret(tokens[i]), true // as many as locations: nothing else is accepted
 }
 
 // fields are the struct's settings in their order.
@@ -210,7 +241,11 @@ func (c Config) Settings() []Setting {
 }
 
 // Description is what there is to know of a setting before it is set.
-type Description struct{ Name, Default, Required, Text string }
+type Description struct {
+	Name, Default, Text string
+	Required            string // by which programs
+	Unless              string // the setting that is another way
+}
 
 // Describe returns every setting in the struct's order.
 func Describe() []Description {
@@ -220,6 +255,7 @@ func Describe() []Description {
 			Name:     field.Tag.Get("envconfig"),
 			Default:  cmp.Or(field.Tag.Get("default"), field.Tag.Get("shown")),
 			Required: strings.ReplaceAll(field.Tag.Get("required"), ",", ", "),
+			Unless:   field.Tag.Get("unless"),
 			Text:     field.Tag.Get("desc"),
 		})
 	}
@@ -242,9 +278,16 @@ in force and where it comes from.
 |---|---|---|---|
 `)
 	for _, d := range Describe() {
+		if d.Unless != "" {
+			d.Required += ", unless `" + d.Unless + "` is set"
+		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Default, d.Required, d.Text)
 	}
 	b.WriteString(`
+A secret (` + "`GHL_TOKEN`, `RANKR_TOKEN`, `RANKR_CLIENT_SECRET`, `SECRET_KEY`" + `) may stand in a file: ` + "`RANKR_TOKEN=file:/run/secrets/rankr`" + `, with
+the file's full path. The worker looks into the file again while it runs, so a secret can be replaced without a restart; the
+[runbook](runbook.md) says how. ` + "`starter config`" + ` shows the path, never the secret.
+
 Temporal's settings are Temporal's own: ` + "`TEMPORAL_ADDRESS`" + ` (default localhost:7233), ` + "`TEMPORAL_NAMESPACE`" + `
 (default default), ` + "`TEMPORAL_API_KEY`, `TEMPORAL_TLS_*`, `TEMPORAL_PROFILE` and `TEMPORAL_CONFIG_FILE`" + `, as its
 [documentation](https://docs.temporal.io/develop/environment-configuration) describes them. The starter's flags

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,48 +23,6 @@ import (
 	"github.com/rankrsync/rankrsync/starter/webhook"
 	"github.com/rankrsync/rankrsync/store"
 )
-
-// Secret is a value that no print, log or encoder shows; only Reveal does.
-type Secret struct{ value string }
-
-// NewSecret hides a value.
-func NewSecret(value string) Secret { return Secret{value} }
-
-// Reveal returns the value itself, for the one place that sends it.
-func (s Secret) Reveal() string { return s.value }
-
-// Decode reads the setting.
-func (s *Secret) Decode(text string) error {
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return errors.New("holds a blank or a control character")
-	}
-	s.value = text
-	return nil
-}
-
-// String shows that there is a secret, not which.
-func (s Secret) String() string {
-	if s.value == "" {
-		return ""
-	}
-	return "********"
-}
-
-// Format covers every verb: %#v and %x would otherwise walk into the struct.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
-
-// LogValue is what a log shows.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText is what JSON and its like show.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-func (s Secret) list() []string {
-	if s.value == "" {
-		return nil
-	}
-	return strings.Split(s.value, ",")
-}
 
 // BaseURL is where a system's API is: scheme, host and perhaps a path.
 type BaseURL string
@@ -80,6 +39,36 @@ func (b *BaseURL) Decode(text string) error {
 		return errors.New("must be https: plain http is accepted for this machine only")
 	}
 	*b = BaseURL(strings.TrimRight(text, "/"))
+	return nil
+}
+
+// TokenURL is where an OAuth 2.0 client gets its tokens.
+type TokenURL string
+
+// Decode reads the setting. The client's secret travels there, so plain http is for this machine only.
+func (t *TokenURL) Decode(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return errors.New("is not a URL like https://host/oauth/token")
+	case u.User != nil || u.Fragment != "":
+		return errors.New("must be scheme, host, path and query only")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return errors.New("must be https: plain http is accepted for this machine only")
+	}
+	*t = TokenURL(text)
+	return nil
+}
+
+// KeyFile is the path of a file with keys.
+type KeyFile string
+
+// Decode reads the setting.
+func (k *KeyFile) Decode(text string) error {
+	if !filepath.IsAbs(text) {
+		return errors.New("is not a full path like /run/secrets/keys")
+	}
+	*k = KeyFile(text)
 	return nil
 }
 

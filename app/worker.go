@@ -49,6 +49,7 @@ const drain = 25 * time.Second
 
 // Work runs a worker until ctx ends.
 func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
+	config.LogSecrets(log)
 	w := &workerProgram{config: config, log: log, ready: &Ready{}, attributes: &SearchAttributes{}}
 	if w.rules, err = LoadRules(config); err != nil {
 		return err
@@ -290,12 +291,15 @@ func (w *workerProgram) deeds() []any {
 	}
 }
 
-// ghlTokens finds the token of a location. Refreshed tokens come with OAuth; these are good until they are revoked.
+// ghlTokens finds the token of a location. These are private integration tokens: good until they are revoked or replaced.
 func (c Config) ghlTokens() func(string) (oauth2.TokenSource, error) {
 	sources := map[string]oauth2.TokenSource{}
 	for _, location := range c.GHLLocations {
-		if token, ok := c.Token(location); ok {
-			sources[location] = static(token)
+		if _, ok := c.Token(location); ok {
+			sources[location] = current{c.GHLToken, func() string {
+				token, _ := c.Token(location)
+				return token.Reveal()
+			}}
 		}
 	}
 	return func(location string) (oauth2.TokenSource, error) {
@@ -306,14 +310,30 @@ func (c Config) ghlTokens() func(string) (oauth2.TokenSource, error) {
 	}
 }
 
-// rankrTokens has one token for every account.
+// rankrTokens has one token for every account: the one that was set, or those that an OAuth client gets.
 func (c Config) rankrTokens() func(string) (oauth2.TokenSource, error) {
-	source := static(c.RankrToken)
+	var source oauth2.TokenSource = current{c.RankrToken, c.RankrToken.Reveal}
+	if c.RankrClientID != "" {
+		source = rankr.NewTokens(rankr.Credentials{
+			TokenURL: string(c.RankrTokenURL), ClientID: c.RankrClientID, Secret: c.RankrClientSecret.Reveal,
+		})
+	}
 	return func(string) (oauth2.TokenSource, error) { return source, nil }
 }
 
-func static(token Secret) oauth2.TokenSource {
-	return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token.Reveal()})
+// current is a token as it is now: a file may hold another one at the next use.
+type current struct {
+	secret Secret
+	reveal func() string
+}
+
+// Token is an [oauth2.TokenSource]'s.
+func (c current) Token() (*oauth2.Token, error) { return &oauth2.Token{AccessToken: c.reveal()}, nil }
+
+// Renew is a [rest.Renewer]'s: the file may have been replaced since the last look.
+func (c current) Renew(string) (*oauth2.Token, error) {
+	c.secret.again()
+	return c.Token()
 }
 
 // start is where a first poll starts; the zero time means now, by GHL's clock.

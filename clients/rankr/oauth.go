@@ -3,6 +3,7 @@ package rankr
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -107,6 +108,9 @@ func (t *Tokens) Renew(refused string) (*oauth2.Token, error) {
 	t.mu.Unlock()
 	return t.Token()
 }
+
+// Format shows nothing of what it keeps, whatever the verb.
+func (t *Tokens) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("rankr.Tokens")) }
 
 // share waits for the one fetch that is under way, or begins it.
 func (t *Tokens) share() (*oauth2.Token, error) {

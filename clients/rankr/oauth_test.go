@@ -77,6 +77,7 @@ func TestAllLocationsShareOneToken(t *testing.T) {
 		}
 		group.Wait()
 		assert.Equal(t, 1, server.Issued())
+		assert.Equal(t, "rankr.Tokens", fmt.Sprintf("%+v", tokens))
 		for _, call := range server.Calls() {
 			if call.Operation != "oauth.token" {
 				assert.Equal(t, "A", call.Account)
