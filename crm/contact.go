@@ -38,6 +38,7 @@ var StandardFields = []string{
 // Location is what the mapping needs to know of a GHL location.
 type Location struct {
 	ID       string
+	Name     string // as people call it
 	Country  string // two capital letters, empty when unknown
 	Timezone string
 }

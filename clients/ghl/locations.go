@@ -18,6 +18,7 @@ func (c *Client) Location(ctx context.Context, location string) (crm.Location, t
 	var answer struct {
 		Location struct {
 			ID       text `json:"id"`
+			Name     text `json:"name"`
 			Country  text `json:"country"`
 			Timezone text `json:"timezone"`
 		} `json:"location"`
@@ -34,5 +35,5 @@ func (c *Client) Location(ctx context.Context, location string) (crm.Location, t
 	if len(country) != 2 {
 		country = ""
 	}
-	return crm.Location{ID: location, Country: country, Timezone: string(found.Timezone)}, meta.Date, nil
+	return crm.Location{ID: location, Name: string(found.Name), Country: country, Timezone: string(found.Timezone)}, meta.Date, nil
 }
