@@ -159,6 +159,23 @@ func TestWhatADecisionLeftUndoneIsAskedForAgain(t *testing.T) {
 	assert.Equal(t, []string{"Reachable"}, w.segmentsOf(c.ID))
 }
 
+func TestAfterTheStoreWasRestoredSegmentsAreComparedAsWell(t *testing.T) {
+	w := newWorld(t)
+	w.withRules(segmentRules)
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	w.good(ann.ID)
+	w.segment()
+	_, err := w.rankr.Edit(w.mirror(ann.ID).ID, func(r *rankrtest.Record) { r.Segments = nil }) // as a round did that is forgotten
+	require.NoError(t, err)
+	require.NoError(t, w.store.UnsureAll(t.Context(), loc))
+	w.pass(time.Minute)
+	w.good(ann.ID)
+	w.segment()
+	assert.Equal(t, []string{"Reachable"}, w.segmentsOf(ann.ID))
+	w.good(ann.ID)
+	assert.Empty(t, w.nudged.takeHints(&w.nudged.segments), "once they have been, they are believed again")
+}
+
 func TestABusinessIsMirroredAndItsContactsFollow(t *testing.T) {
 	w := newWorld(t)
 	w.contacts.Rules = rules.Default()

@@ -37,11 +37,11 @@ func (d Decision) Same(other Decision) bool {
 		maps.EqualFunc(d.Added, other.Added, time.Time.Equal) && slices.Equal(d.Failed, other.Failed)
 }
 
-// Undecided tells whether what the contact's last finished round decided has not been brought about, or not in the record
-// that it is linked to now. Of a contact that is gone it is undecided that nothing is to be remembered.
+// Undecided tells whether what the contact's last finished round decided has not, or not for sure, been brought about, or not
+// in the record that it is linked to now. Of a contact that is gone it is undecided that nothing is to be remembered.
 func (l Link) Undecided() bool {
 	if l.RankrID == "" {
 		return l.Deleted && l.SegmentedRecord != ""
 	}
-	return !l.Decision.Same(l.Segmented) || l.SegmentedRecord != l.RankrID && !l.Decision.Empty()
+	return l.SegmentedUnsure || !l.Decision.Same(l.Segmented) || l.SegmentedRecord != l.RankrID && !l.Decision.Empty()
 }

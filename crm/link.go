@@ -48,9 +48,11 @@ type Link struct {
 	// Decision is, of a contact, what its last finished round decided beside the contact itself; of its segments, what
 	// has been brought about.
 	Decision Decision
-	// Segmented and SegmentedRecord are, of a contact, the Decision and RankrID of its segments' link; read only.
+	// Segmented and SegmentedRecord are, of a contact, the Decision and RankrID of its segments' link, which may be unsure;
+	// read only.
 	Segmented       Decision
 	SegmentedRecord string
+	SegmentedUnsure bool
 
 	Problem Code // of the contact's open problem; empty: none. A finished round without one closes it.
 	Parked  Code // why nothing of the whole location can run now; read only

@@ -17,7 +17,7 @@ const linkColumns = `l.location, l.contact, l.object, l.version, l.last_read, l.
 // selectLink reads a link with its open problem, with what parks its location, and of a contact with what has been
 // brought about of its decision, in one query: every round starts with it.
 const selectLink = `coalesce(p.code, ''),
-	coalesce((SELECT code FROM parked WHERE location IN (w.location, '*') LIMIT 1), ''), coalesce(s.decision, ''), coalesce(s.rankr_id, ''), ` + linkColumns + `
+	coalesce((SELECT code FROM parked WHERE location IN (w.location, '*') LIMIT 1), ''), coalesce(s.decision, ''), coalesce(s.rankr_id, ''), coalesce(s.unsure_since, 0), ` + linkColumns + `
 	FROM (SELECT ? AS location, ? AS contact, ? AS object) w
 	LEFT JOIN links l ON l.location = w.location AND l.contact = w.contact AND l.object = w.object
 	LEFT JOIN links s ON w.object = 'contact' AND s.location = w.location AND s.contact = w.contact AND s.object = 'segments'
@@ -43,7 +43,7 @@ func (s *Store) Links(ctx context.Context, location string, object crm.Object, c
 		args = append(args, contact)
 	}
 	now := s.now()
-	rows, err := s.read.QueryContext(ctx, "SELECT "+s.clocked()+`coalesce(p.code, ''), '', '', '', `+linkColumns+`
+	rows, err := s.read.QueryContext(ctx, "SELECT "+s.clocked()+`coalesce(p.code, ''), '', '', '', 0, `+linkColumns+`
 		FROM links l LEFT JOIN problems p ON p.location = l.location AND p.contact = l.contact AND p.object = l.object
 		WHERE l.location = ? AND l.object = ? AND l.contact IN (?`+strings.Repeat(", ?", len(contacts)-1)+`)`, args...)
 	if err != nil {
@@ -65,13 +65,14 @@ func (s *Store) scanLink(row interface{ Scan(...any) error }, now time.Time) (cr
 	var (
 		location, contact, object, holder, intent, rankrID, fields, tags, mapping, records, decision sql.NullString
 		segmented                                                                                    string
+		segmentedUnsure                                                                              int64
 		version, lastRead, covered, finished, heldUntil, unsure, updated                             sql.NullInt64
 		generation                                                                                   sql.NullInt64
 		createdByUs, deleted                                                                         sql.NullBool
 	)
 	targets := []any{
 		&l.Now,
-		&l.Problem, &l.Parked, &segmented, &l.SegmentedRecord, &location, &contact, &object, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
+		&l.Problem, &l.Parked, &segmented, &l.SegmentedRecord, &segmentedUnsure, &location, &contact, &object, &version, &lastRead, &covered, &finished, &holder, &heldUntil, &unsure,
 		&intent, &generation, &rankrID, &createdByUs, &deleted, &fields, &tags, &updated, &mapping, &records, &decision,
 	}
 	if s.clock != nil {
@@ -82,6 +83,7 @@ func (s *Store) scanLink(row interface{ Scan(...any) error }, now time.Time) (cr
 	if err != nil || !version.Valid {
 		return l, err
 	}
+	l.SegmentedUnsure = segmentedUnsure != 0
 	l.Ref = crm.Ref{Location: location.String, Contact: contact.String}
 	l.Object = crm.Object(object.String)
 	l.Version, l.Generation = version.Int64, int(generation.Int64)
