@@ -256,6 +256,28 @@ func (g *segmentation) attach(ctx context.Context) error {
 	return nil
 }
 
+// lostBusiness asks for the business's own round when Rankr does not know the record that it is remembered to have: people
+// deleted it, and only that round may make it again.
+func (g *segmentation) lostBusiness(ctx context.Context, record string, err error) error {
+	if !hasCode(err, crm.RankrInvalid) || !slices.Contains(safe(err).Fields, "businessId") {
+		return err
+	}
+	link, linkErr := g.mirror(ctx, g.want.Business)
+	if linkErr != nil {
+		return linkErr
+	}
+	if link.RankrID == record && link.Sure() {
+		if err := storeError(g.Links.Unsure(ctx, link)); err != nil {
+			return err
+		}
+	}
+	hint := names.Hint{Contact: g.want.Business, Received: time.Now()}
+	if err := nudgeError(g.Nudge.Business(ctx, g.ref.Location, hint)); err != nil {
+		return err
+	}
+	return &crm.Error{Code: crm.Busy, Operation: "business", Wait: linkPatience}
+}
+
 func (g *segmentation) mirror(ctx context.Context, business string) (crm.Link, error) {
 	link, err := g.Links.Link(ctx, crm.Ref{Location: g.ref.Location, Contact: business}, crm.ABusiness)
 	return link, storeError(err)
@@ -286,7 +308,7 @@ func (g *segmentation) plan(ctx context.Context, have crm.Contact) ([]segmentSte
 	if target := g.business.target; target != nil && have.Business != *target && (*target != "" || have.Business == g.business.ours) {
 		steps = append(steps, segmentStep{"businessId", "businessId", func(ctx context.Context, done *crm.Link) error {
 			if err := g.Segments.Contacts.Destination.Update(ctx, g.ref.Location, g.record, "", crm.Patch{Business: target}); err != nil {
-				return err
+				return g.lostBusiness(ctx, *target, err)
 			}
 			done.Decision.Business = g.want.Business
 			return nil

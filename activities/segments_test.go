@@ -265,6 +265,29 @@ func TestAContactLeavesItsBusinessForOneThatHasAProblem(t *testing.T) {
 	assert.Equal(t, crm.ABusiness, problems[0].Object)
 }
 
+func TestABusinessThatPeopleDeletedIsMadeAgainForItsNextContact(t *testing.T) {
+	w := newWorld(t)
+	w.contacts.Rules = rules.Default()
+	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
+	ann, bob := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"}), w.ghl.Create(loc, ghltest.Contact{Email: "bob@example.com"})
+	w.attach(ann.ID, acme.ID)
+	w.good(ann.ID)
+	w.segment()
+	require.NoError(t, w.rankr.RemoveBusiness(w.rankr.Businesses()[0].ID))
+	w.attach(bob.ID, acme.ID)
+	w.good(bob.ID)
+	w.pass(3 * time.Second)
+	hints := w.nudged.takeHints(&w.nudged.segments)
+	require.Len(t, hints, 1)
+	_, err := w.segmentDeed(activities.Round{Ref: crm.Ref{Location: loc, Contact: bob.ID}, Hint: hints[0]})
+	require.ErrorContains(t, err, string(crm.Busy))
+	require.NoError(t, w.nudged.Segments(t.Context(), loc, hints[0])) // the workflow comes again
+	w.segment()
+	assert.Empty(t, w.problems())
+	require.Len(t, w.rankr.Businesses(), 1)
+	assert.Equal(t, w.rankr.Businesses()[0].ID, w.mirror(bob.ID).BusinessID)
+}
+
 func TestBusinessesThatAreNotMirroredAnyMoreAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	w.contacts.Rules = rules.Default()
