@@ -81,7 +81,7 @@ func (w *businessWalk) walk(ctx context.Context) error {
 	return nil
 }
 
-// page hands over the mirrored businesses that differ from what their links remember.
+// page hands over the mirrored businesses that differ from what their links remember, and those that GHL has after all.
 func (w *businessWalk) page(ctx context.Context, businesses []crm.Business) error {
 	ids := make([]string, len(businesses))
 	for i, business := range businesses {
@@ -94,7 +94,7 @@ func (w *businessWalk) page(ctx context.Context, businesses []crm.Business) erro
 	var found []difference
 	for _, business := range businesses {
 		link := links[business.ID]
-		if link.RankrID == "" || link.Problem == crm.GHLScope { // those are handed over in any case
+		if link.RankrID == "" && !link.Deleted || link.Problem == crm.GHLScope { // those are handed over in any case
 			continue
 		}
 		prints, err := w.prints(ctx, business)

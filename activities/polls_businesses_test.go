@@ -278,6 +278,19 @@ func TestAttachedContactsThatAreNotLinkedOrHaveAProblemAreLeftAlone(t *testing.T
 }
 
 // park has a round of the object end with a problem.
+func TestABusinessThatIsThoughtToBeGoneIsHandedOverWhenGHLListsIt(t *testing.T) {
+	w := newWorld(t)
+	w.contacts.Rules = rules.Default()
+	w.polls.Businesses, w.polls.Rules, w.polls.Prints = w.business.Source, rules.Default(), w.store.Fingerprinter()
+	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
+	w.ghl.Fail(ghltest.Fault{Operation: "businesses.get", Status: 404, Times: 1})
+	result, err := w.businessDeed(activities.BusinessRound{Business: acme.ID})
+	require.NoError(t, err)
+	require.Equal(t, crm.Gone, result.Outcome)
+	w.tick(activities.Tick{})
+	assert.Equal(t, []string{"business " + acme.ID}, w.attended())
+}
+
 func (w *world) park(contact string, object crm.Object, code crm.Code) {
 	w.t.Helper()
 	was, err := w.store.Link(w.t.Context(), crm.Ref{Location: loc, Contact: contact}, object)

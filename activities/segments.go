@@ -203,8 +203,11 @@ func (g *segmentation) trouble() error {
 // outcome is what will have been brought about once all steps are taken.
 func (g *segmentation) outcome() crm.Decision {
 	outcome := g.want
-	if g.business.pending {
+	switch {
+	case g.business.pending:
 		outcome.Business = g.brought.Business
+	case g.business.gone:
+		outcome.Business = ""
 	}
 	return outcome
 }
@@ -221,6 +224,7 @@ type attachment struct {
 	ours    string  // what may be taken away: the business that we attached
 	pending bool    // the business is not mirrored yet: its SyncBusiness has been asked
 	stuck   bool    // it has a problem of its own
+	gone    bool    // GHL did not have it
 }
 
 // attach finds out which record the contact's business is.
@@ -246,7 +250,8 @@ func (g *segmentation) attach(ctx context.Context) error {
 		return err
 	case link.RankrID != "":
 		g.business.target = &link.RankrID
-	case link.Deleted: // the contact will tell that it has none any more
+	case link.Deleted: // the contact will tell that it has none any more, or it was looked at before GHL showed it
+		g.business.gone = true
 	case link.Problem != "":
 		g.business.stuck = true // it is no longer the one before in any case
 	default:
@@ -310,7 +315,7 @@ func (g *segmentation) plan(ctx context.Context, have crm.Contact) ([]segmentSte
 			if err := g.Segments.Contacts.Destination.Update(ctx, g.ref.Location, g.record, "", crm.Patch{Business: target}); err != nil {
 				return g.lostBusiness(ctx, *target, err)
 			}
-			done.Decision.Business = g.want.Business
+			done.Decision.Business = g.outcome().Business
 			return nil
 		}})
 	}

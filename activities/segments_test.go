@@ -288,6 +288,24 @@ func TestABusinessThatPeopleDeletedIsMadeAgainForItsNextContact(t *testing.T) {
 	assert.Equal(t, w.rankr.Businesses()[0].ID, w.mirror(bob.ID).BusinessID)
 }
 
+func TestABusinessThatGHLDidNotShowAtFirstIsAttachedLater(t *testing.T) {
+	w := newWorld(t)
+	w.contacts.Rules = rules.Default()
+	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	w.attach(ann.ID, acme.ID)
+	w.ghl.Fail(ghltest.Fault{Operation: "businesses.get", Status: 404, Times: 1})
+	w.good(ann.ID)
+	w.segment()
+	assert.Empty(t, w.rankr.Businesses())
+	w.pass(10 * time.Minute)
+	_, err := w.businessDeed(activities.BusinessRound{Business: acme.ID, Hint: names.Hint{Received: time.Now()}})
+	require.NoError(t, err)
+	w.good(ann.ID)
+	w.segment()
+	assert.NotEmpty(t, w.mirror(ann.ID).BusinessID)
+}
+
 func TestBusinessesThatAreNotMirroredAnyMoreAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	w.contacts.Rules = rules.Default()
