@@ -37,12 +37,19 @@ const (
 // settings (TEMPORAL_*) are read by its SDK.
 type Config struct {
 	GHLBaseURL    BaseURL     `envconfig:"GHL_BASE_URL" default:"https://services.leadconnectorhq.com" desc:"where GoHighLevel's API is"`
-	GHLToken      Secret      `envconfig:"GHL_TOKEN" required:"worker" desc:"a private integration token with the scopes contacts.readonly, locations.readonly and locations/customFields.readonly, for the poll of tasks locations/tasks.readonly, for businesses businesses.readonly, and contacts.write for tag workflows (GHL: Settings, Private Integrations); for several locations one token that serves all, or one each, separated by commas in the order of GHL_LOCATION_ID"`
-	GHLLocations  Locations   `envconfig:"GHL_LOCATION_ID" required:"worker,serve" desc:"the id of the location to keep in step (GHL: Settings, Business Profile); several are separated by commas; the poll of one that is taken out pauses until it comes back"`
+	GHLToken      Secret      `envconfig:"GHL_TOKEN" required:"worker" unless:"GHL_CLIENT_ID" desc:"a private integration token with the scopes contacts.readonly, locations.readonly and locations/customFields.readonly, for the poll of tasks locations/tasks.readonly, for businesses businesses.readonly, and contacts.write for tag workflows (GHL: Settings, Private Integrations); for several locations one token that serves all, or one each, separated by commas in the order of GHL_LOCATION_ID"`
+	GHLLocations  Locations   `envconfig:"GHL_LOCATION_ID" required:"worker,serve" unless:"GHL_CLIENT_ID" desc:"the id of the location to keep in step (GHL: Settings, Business Profile); several are separated by commas; the poll of one that is taken out pauses until it comes back"`
 	GHLAPIVersion APIVersion  `envconfig:"GHL_API_VERSION" desc:"the version of GHL's API to speak in all calls, such as 2021-07-28; empty: what each call was written for"`
 	GHLWebhookKey WebhookKeys `envconfig:"GHL_WEBHOOK_KEY" default:"MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg=" desc:"the Ed25519 public keys GHL signs webhooks with, each in base64 (SPKI), separated by commas; the default is the one GHL publishes"`
 	GHLAppID      string      `envconfig:"GHL_APP_ID" desc:"the id of the marketplace app whose webhooks are accepted; empty: those of any app"`
-	GHLRate       Rate        `envconfig:"GHL_RATE" default:"100/10s" desc:"GHL's limit of calls per location; 0 for none"`
+
+	GHLClientID     string  `envconfig:"GHL_CLIENT_ID" desc:"the client id of a marketplace app: locations and agencies then connect by a link, see starter connect; GHL_TOKEN and GHL_LOCATION_ID may stand beside it"`
+	GHLClientSecret Secret  `envconfig:"GHL_CLIENT_SECRET" desc:"that app's client secret"`
+	GHLRedirectURL  BaseURL `envconfig:"GHL_REDIRECT_URL" desc:"that app's redirect URL: https://<your host>/oauth/callback, which leads to HTTP_ADDR"`
+	GHLConsentURL   BaseURL `envconfig:"GHL_CONSENT_URL" default:"https://marketplace.gohighlevel.com/v2/oauth/chooselocation" desc:"where people give their consent; white-label agencies have a host of their own"`
+	GHLVersionID    string  `envconfig:"GHL_VERSION_ID" desc:"the version id in the app's install link, which private apps need"`
+
+	GHLRate Rate `envconfig:"GHL_RATE" default:"100/10s" desc:"GHL's limit of calls per location; 0 for none"`
 
 	RankrBaseURL      BaseURL  `envconfig:"RANKR_BASE_URL" required:"worker" desc:"where Rankr's API is, such as https://api.rankr.example"`
 	RankrToken        Secret   `envconfig:"RANKR_TOKEN" required:"worker" unless:"RANKR_CLIENT_ID" desc:"Rankr's API token; in its place RANKR_CLIENT_ID, RANKR_CLIENT_SECRET and RANKR_TOKEN_URL"`
@@ -121,12 +128,46 @@ func Load(program Program) (Config, error) {
 	if config.OpsAddr == "" {
 		config.OpsAddr = opsAddr[program]
 	}
+	problems = append(problems, config.ghlProblems(program)...)
 	problems = append(problems, config.rankrProblems(program)...)
 	problems = append(problems, config.secretProblems(program)...)
 	if problems != nil {
 		return Config{}, &SettingsError{problems}
 	}
 	return config, nil
+}
+
+// ghlProblems holds the ways to be let into GHL apart: tokens of locations, an app that they are connected by, or both.
+func (c Config) ghlProblems(program Program) (problems []string) {
+	set := func(name string) bool { return c.origins[name] != fromNowhere }
+	missing := func(name, why string) {
+		if !set(name) {
+			problems = append(problems, name+" is not set: "+why)
+		}
+	}
+	if !set("GHL_CLIENT_ID") {
+		for _, setting := range fields() {
+			name := setting.Tag.Get("envconfig")
+			needed := slices.Contains(strings.Split(setting.Tag.Get("required"), ","), string(program))
+			if needed && setting.Tag.Get("unless") == "GHL_CLIENT_ID" {
+				missing(name, "put there "+setting.Tag.Get("desc"))
+			}
+		}
+		return problems
+	}
+	if program == Command {
+		return nil
+	}
+	missing("GHL_CLIENT_SECRET", "it goes with GHL_CLIENT_ID")
+	missing("GHL_REDIRECT_URL", "it goes with GHL_CLIENT_ID")
+	if !set("SECRET_KEY") && !set("SECRET_KEY_FILE") {
+		problems = append(problems, "SECRET_KEY is not set: with GHL_CLIENT_ID tokens are kept, and must be sealed; put there what openssl rand -base64 32 prints")
+	}
+	if set("GHL_TOKEN") != set("GHL_LOCATION_ID") && program == Worker {
+		missing("GHL_TOKEN", "it goes with GHL_LOCATION_ID")
+		missing("GHL_LOCATION_ID", "it goes with GHL_TOKEN")
+	}
+	return problems
 }
 
 // rankrProblems holds the two ways to be let into Rankr apart.
@@ -284,7 +325,7 @@ in force and where it comes from.
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Default, d.Required, d.Text)
 	}
 	b.WriteString(`
-A secret (` + "`GHL_TOKEN`, `RANKR_TOKEN`, `RANKR_CLIENT_SECRET`, `SECRET_KEY`" + `) may stand in a file: ` + "`RANKR_TOKEN=file:/run/secrets/rankr`" + `, with
+A secret (` + "`GHL_TOKEN`, `GHL_CLIENT_SECRET`, `RANKR_TOKEN`, `RANKR_CLIENT_SECRET`, `SECRET_KEY`" + `) may stand in a file: ` + "`RANKR_TOKEN=file:/run/secrets/rankr`" + `, with
 the file's full path. The worker looks into the file again while it runs, so a secret can be replaced without a restart; the
 [runbook](runbook.md) says how. ` + "`starter config`" + ` shows the path, never the secret.
 

@@ -166,6 +166,7 @@ func (c Config) secrets() (all []namedSecret) {
 	for _, secret := range []namedSecret{
 		{"GHL_TOKEN", c.GHLToken},
 		{"RANKR_TOKEN", c.RankrToken},
+		{"GHL_CLIENT_SECRET", c.GHLClientSecret},
 		{"RANKR_CLIENT_SECRET", c.RankrClientSecret},
 		{c.keysName(), c.keys},
 	} {

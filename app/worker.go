@@ -66,6 +66,9 @@ func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer w.records.Close()
+	if w.oauth, err = newOAuth(ctx, config, w.records, w.metrics.Requests("ghl")); err != nil {
+		return err
+	}
 	if w.slots, err = store.OpenSlots(ctx, config.StoreURL.Reveal()); err != nil {
 		return &StoreError{config.StoreURL, err}
 	}
@@ -97,6 +100,7 @@ type workerProgram struct {
 	metrics    *Metrics
 	ready      *Ready
 	records    *store.Store
+	oauth      *oauth // nil: no app is set
 	slots      *store.Slots
 	temporal   client.Client
 	options    client.Options
@@ -174,7 +178,7 @@ func (w *workerProgram) prepare(ctx context.Context) {
 	polls := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
 	schedule := func() {
 		// Where nothing else tells of changes, a poll that is missing means that nothing is synced: no giving up.
-		for pause := time.Second; !polls.Ensure(ctx, w.config.GHLLocations, w.config.PollInterval.Duration(), w.log); pause = min(2*pause, time.Minute) {
+		for pause := time.Second; !polls.Ensure(ctx, w.locations(ctx), w.config.PollInterval.Duration(), w.log); pause = min(2*pause, time.Minute) {
 			select {
 			case <-ctx.Done():
 				return
@@ -195,10 +199,19 @@ func (w *workerProgram) prepare(ctx context.Context) {
 	}
 }
 
+// locations are those of the settings and those that people connected.
+func (w *workerProgram) locations(ctx context.Context) []string {
+	connected, err := w.oauth.locations(ctx)
+	if err != nil { // their schedules stay as they are until the next start
+		w.log.Warn("the connected locations can't be listed", "code", crm.StoreUnavailable)
+	}
+	return union(w.config.GHLLocations, connected)
+}
+
 // unpark lets the locations run again whose credentials may be right since this start. If they are not, the first round
 // finds out for one call.
 func (w *workerProgram) unpark(ctx context.Context) {
-	for _, location := range append([]string{crm.Everywhere}, w.config.GHLLocations...) {
+	for _, location := range append([]string{crm.Everywhere}, w.locations(ctx)...) {
 		if code, err := w.records.Parked(ctx, location); err != nil || code == "" {
 			continue
 		}
@@ -253,7 +266,7 @@ func (w *workerProgram) deeds() []any {
 	source := ghl.New(rest.New(rest.Options{
 		System:  "ghl",
 		BaseURL: string(w.config.GHLBaseURL),
-		Tokens:  w.config.ghlTokens(),
+		Tokens:  w.oauth.tokens(w.config.ghlTokens()),
 		Gate:    rest.NewGate(w.config.GHLRate.Rate, w.slots),
 		Observe: w.metrics.Requests("ghl"),
 	}), ghl.Options{Version: string(w.config.GHLAPIVersion)})

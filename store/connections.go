@@ -181,3 +181,29 @@ func (s *Store) SetState(ctx context.Context, owner string, state crm.Connection
 		return err
 	})
 }
+
+// proofName is the row of meta that shows which key seals.
+const proofName = "seal_proof"
+
+// SealProof is what shows whether our keys open what is sealed here; empty: nothing was ever sealed.
+func (s *Store) SealProof(ctx context.Context) ([]byte, error) {
+	var proof string
+	err := s.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", proofName).Scan(&proof)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return base64.StdEncoding.DecodeString(proof)
+}
+
+// SaveSealProof puts a proof in the place of the one that was read; [crm.ErrMoved] when that is not there any more.
+func (s *Store) SaveSealProof(ctx context.Context, was, next []byte) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		if len(was) == 0 {
+			return moved(tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", proofName, text64(next)))
+		}
+		return moved(tx.ExecContext(ctx, "UPDATE meta SET value = ? WHERE name = ? AND value = ?", text64(next), proofName, text64(was)))
+	})
+}

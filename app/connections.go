@@ -1,0 +1,189 @@
+// Connections: the locations that people connected by OAuth, beside those of GHL_LOCATION_ID.
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/rankrsync/rankrsync/clients/ghl"
+	"github.com/rankrsync/rankrsync/clients/rest"
+	"github.com/rankrsync/rankrsync/connections"
+	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/store"
+)
+
+// oauth is what connecting by OAuth needs. A nil *oauth has no connections.
+type oauth struct {
+	*connections.Connections
+	app     *ghl.OAuth
+	records *store.Store
+
+	mu     sync.Mutex
+	served map[string]bool // connected locations, as last read
+	read   time.Time
+}
+
+// newOAuth wires it; nil where no app is set. Keys that do not open what the store holds are a *[SettingsError], before anything
+// is changed.
+func newOAuth(ctx context.Context, config Config, records *store.Store, observe func(string, int, time.Duration)) (*oauth, error) {
+	if config.GHLClientID == "" {
+		return nil, nil
+	}
+	sealer, err := config.Sealer()
+	if err != nil {
+		return nil, err
+	}
+	if err := prove(ctx, sealer, records); err != nil {
+		return nil, err
+	}
+	app := ghl.NewOAuth(rest.New(rest.Options{System: "ghl", BaseURL: string(config.GHLBaseURL), Observe: observe}), ghl.App{
+		ClientID:    config.GHLClientID,
+		Secret:      func() (crm.Secret, error) { return crm.Secret(config.GHLClientSecret.Reveal()), nil },
+		RedirectURL: string(config.GHLRedirectURL),
+		Scopes:      ghl.Scopes(),
+		Consent:     string(config.GHLConsentURL),
+		VersionID:   config.GHLVersionID,
+	})
+	return &oauth{Connections: &connections.Connections{Store: records, Sealer: sealer, GHL: app}, app: app, records: records}, nil
+}
+
+// prove holds the keys against the store's proof, or leaves one there.
+func prove(ctx context.Context, sealer *Sealer, records *store.Store) error {
+	for range 2 {
+		stored, err := records.SealProof(ctx)
+		if err != nil {
+			return fmt.Errorf("the store can't be asked: %w", err)
+		}
+		fresh, err := sealer.Prove(stored)
+		if err != nil || fresh == nil {
+			return err
+		}
+		err = records.SaveSealProof(ctx, stored, fresh)
+		if !errors.Is(err, crm.ErrMoved) { // another process that starts may have been first: its proof counts
+			return err
+		}
+	}
+	return nil
+}
+
+// tokens finds the token of a location: that of the settings, else that of its connection.
+func (o *oauth) tokens(settings func(string) (oauth2.TokenSource, error)) func(string) (oauth2.TokenSource, error) {
+	if o == nil {
+		return settings
+	}
+	return func(location string) (oauth2.TokenSource, error) {
+		if source, err := settings(location); err == nil {
+			return source, nil
+		}
+		return o.Source(location)
+	}
+}
+
+// freshness is for how long the list of connected locations is believed.
+const freshness = 5 * time.Second
+
+// locations are those that are connected, whether their token works at the moment or not.
+func (o *oauth) locations(ctx context.Context) ([]string, error) {
+	if o == nil {
+		return nil, nil
+	}
+	all, err := o.records.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var connected []string
+	for _, connection := range all {
+		if connection.State != crm.Disconnected {
+			connected = append(connected, connection.Location)
+		}
+	}
+	return connected, nil
+}
+
+// serves tells whether a location is connected. What the store can't tell, the last reading does.
+func (o *oauth) serves(location string) bool {
+	if o == nil {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.served[location] && time.Since(o.read) < freshness {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if time.Since(o.read) >= freshness/5 { // a location that connected a moment ago
+		if locations, err := o.locations(ctx); err == nil {
+			o.served, o.read = map[string]bool{}, time.Now()
+			for _, each := range locations {
+				o.served[each] = true
+			}
+		}
+	}
+	return o.served[location]
+}
+
+// hearing is a [webhook.Installs]: what GHL tells of installs is only a reason to look.
+type hearing struct {
+	*oauth
+	connect func(ctx context.Context, location string) error
+	gone    func(ctx context.Context, location string, at time.Time) error
+	log     *slog.Logger
+}
+
+// Installed connects a location that is ours or our company's.
+func (h hearing) Installed(ctx context.Context, location, company string) (bool, error) {
+	if location == "" { // a company's: its people come through the callback
+		token, err := h.records.Token(ctx, crm.CompanyOwner(company))
+		return token.Version > 0, err
+	}
+	known, err := h.records.Connection(ctx, location)
+	if err != nil {
+		return false, err
+	}
+	if known.Location == "" || known.State == crm.Disconnected {
+		if ours, err := h.Adopt(ctx, location, company); err != nil || !ours {
+			return false, err
+		}
+	}
+	h.log.Info("the app was installed", "location", location)
+	return true, h.connect(ctx, location)
+}
+
+// Uninstalled has the locations looked at that may be gone.
+func (h hearing) Uninstalled(ctx context.Context, location, company string, at time.Time) (bool, error) {
+	all, err := h.records.Connections(ctx)
+	if err != nil {
+		return false, err
+	}
+	found := false
+	for _, connection := range all {
+		if connection.Location != location && (location != "" || connection.Company != company) {
+			continue
+		}
+		found = true
+		if err := h.gone(ctx, connection.Location, at); err != nil {
+			return true, err
+		}
+	}
+	return found, nil
+}
+
+// union is a without doubles of b, in order.
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, each := range b {
+		if !slices.Contains(all, each) {
+			all = append(all, each)
+		}
+	}
+	return all
+}
