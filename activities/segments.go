@@ -77,7 +77,7 @@ func (g *segmentation) once(ctx context.Context) (crm.Result, error) {
 	if result, done, err := g.belongs(ctx, was, contact); done {
 		return result, err
 	}
-	if g.hint.At.IsZero() && !g.hint.Confirm {
+	if g.hint.At.IsZero() && !g.hint.Confirm && contact.Problem == "" { // else nothing is decided until that is solved
 		if result, done, err := g.afresh(ctx, was, contact); done {
 			return result, err
 		}

@@ -531,6 +531,23 @@ func TestByHandTheRulesOfTodayAreApplied(t *testing.T) {
 	assert.ElementsMatch(t, []string{"All", "More"}, w.segmentsOf(ann.ID))
 }
 
+func TestByHandWhatWasDecidedIsBroughtAboutWhileTheContactHasAProblem(t *testing.T) {
+	w := newWorld(t)
+	w.withRules(segmentRules)
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com", Country: "CH"})
+	w.good(ann.ID)
+	w.segment()
+	_, err := w.ghl.Tag(ann.ID, "vip")
+	require.NoError(t, err)
+	w.rankr.Set(func(k *rankrtest.Knobs) {
+		k.Faults = append(k.Faults, rankrtest.Fault{Operation: "contacts.addTags", Status: 422, Times: 100})
+	})
+	require.Equal(t, crm.Problem, w.good(ann.ID).Outcome)
+	require.NoError(t, w.nudged.Segments(t.Context(), loc, names.Hint{Contact: ann.ID}))
+	assert.Equal(t, crm.Unchanged, w.segment().Outcome, "it does not wait for a round that can't end well")
+	assert.Equal(t, []string{"Reachable"}, w.segmentsOf(ann.ID))
+}
+
 func TestSegmentsThatRulesDoNotManageAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	w.withRules(segmentRules)

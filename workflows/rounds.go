@@ -84,6 +84,7 @@ type rounds struct {
 
 	state    string
 	begun    int       // rounds, in all runs
+	waited   int       // rounds in a row that ended with nothing but a wait
 	failures int       // in a row
 	code     crm.Code  // of the last failure or problem
 	next     time.Time // when the pause ends
@@ -252,6 +253,9 @@ func (s *rounds) take() names.Hint {
 func (s *rounds) ended(ctx workflow.Context, answer activities.Answer) {
 	s.result, s.code, s.failures = answer.Result, answer.Code, 0
 	s.searchable = s.searchable || answer.Searchable
+	if s.waited++; answer.Outcome != crm.Waiting {
+		s.waited = 0
+	}
 	switch {
 	case answer.Outcome == crm.Waiting:
 		s.state = names.StateWaiting
@@ -262,12 +266,23 @@ func (s *rounds) ended(ctx workflow.Context, answer activities.Answer) {
 		s.state = names.StateFinished
 		return
 	}
-	s.next = workflow.Now(ctx).Add(believed(answer.Wait))
+	s.next = workflow.Now(ctx).Add(max(believed(answer.Wait), patience(s.waited)))
+}
+
+// patience is how long a run waits at least after so many rounds in a row that found they have to: what stands in the way for
+// so long is no matter of moments. The first ten wait as they say; from then on it is a second, doubling every ten to half a minute.
+func patience(waited int) time.Duration {
+	const most, every = 5, 10
+	if waited < every {
+		return 0
+	}
+	return time.Second << min(waited/every-1, most)
 }
 
 // fell notes a failed round.
 func (s *rounds) fell(ctx workflow.Context, f failure) error {
 	s.failures++
+	s.waited = 0
 	s.state, s.code = names.StateRetrying, f.code
 	s.next = workflow.Now(ctx).Add(backOff(s.failures, f.wait))
 	workflow.GetLogger(ctx).Warn("round failed", "location", s.location, s.noun, s.id,

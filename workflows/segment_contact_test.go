@@ -50,6 +50,21 @@ func TestADecisionWaitsForItsBusinessAndIsKept(t *testing.T) {
 	assert.Equal(t, []time.Duration{0, 2 * time.Second, 4 * time.Second}, r.at)
 }
 
+func TestWhatWaitsForLongIsLookedAtLessAndLess(t *testing.T) {
+	var script []step
+	for range 100 {
+		script = append(script, ends(crm.Waiting, 500*time.Millisecond))
+	}
+	r := newSegmentRun(t, append(script, ends(crm.Updated, 0))...)
+	r.after(0, func() { r.change(5) })
+	r.execute()
+	require.Len(t, r.rounds, 101)
+	assert.Equal(t, at(5), r.rounds[100].Hint.At)
+	assert.Equal(t, 4500*time.Millisecond, r.at[9], "soon at first")
+	assert.Equal(t, 5500*time.Millisecond, r.at[10])
+	assert.Equal(t, 32*time.Second, r.at[100]-r.at[99])
+}
+
 func TestADecisionOutlivesAnOutage(t *testing.T) {
 	r := newSegmentRun(t, fails(5*time.Minute), fails(5*time.Minute), ends(crm.Updated, 0))
 	r.after(0, func() { r.change(5) })
