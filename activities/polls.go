@@ -37,6 +37,8 @@ type TickAnswer struct {
 	Seen      int       `json:"seen"`      // search documents looked at
 	Nudged    int       `json:"nudged"`    // contacts, tasks and notes of a contact, and businesses handed over
 	Calls     int       `json:"calls"`     // GHL calls spent
+	// Forgot tells that Temporal had lost hand-overs that it had acknowledged.
+	Forgot bool `json:"forgot,omitempty"`
 	// Parked is the code for which the location is left alone until a poll succeeds again; empty: it works.
 	Parked crm.Code `json:"parked,omitempty"`
 
@@ -190,6 +192,7 @@ func (t *tick) begin(ctx context.Context, in Tick) error {
 			return storeError(err)
 		}
 		t.asked.forgetAll()
+		t.answer.Forgot = true
 	}
 	if watermark.IsZero() {
 		watermark = t.Since
@@ -260,7 +263,8 @@ func (t *tick) page(ctx context.Context, page crm.Page, first time.Time) error {
 	return t.progress(ctx, last)
 }
 
-// unknown picks the contacts whose change neither their link nor their open problem knows.
+// unknown picks the contacts whose change neither their link nor their open problem knows, or of which what was decided may
+// have been forgotten.
 func (t *tick) unknown(ctx context.Context, documents []crm.Document) ([]names.Hint, error) {
 	contacts := make([]string, len(documents))
 	for i, document := range documents {
@@ -275,7 +279,7 @@ func (t *tick) unknown(ctx context.Context, documents []crm.Document) ([]names.H
 		link, seen := links[document.Contact]
 		known := seen && !link.Deleted && link.MappingVersion == crm.MappingVersion &&
 			!document.Updated.IsZero() && !link.DateUpdated.Before(document.Updated)
-		if !known && crm.ValidID(document.Contact) {
+		if (!known || t.answer.Forgot && link.Undecided()) && crm.ValidID(document.Contact) {
 			hints = append(hints, names.Hint{Contact: document.Contact, Received: time.Now()})
 		}
 	}

@@ -141,6 +141,29 @@ func TestATemporalThatWasRestoredGetsItsForgottenHandOversAgain(t *testing.T) {
 	assert.Equal(t, []string{"jane"}, w.nudged.take(), "Temporal forgot the hand-over of tick 3")
 }
 
+func TestATemporalThatWasRestoredIsToldAgainWhatWasDecided(t *testing.T) {
+	w := newWorld(t)
+	w.withRules(segmentRules)
+	w.polls.Since = time.Now().Add(-time.Hour)
+	first := w.tick(activities.Tick{})
+	for _, contact := range []string{"forgotten", "brought"} {
+		w.ghl.Create(loc, ghltest.Contact{ID: contact, Email: contact + "@example.com"})
+		w.good(contact)
+		if contact == "brought" {
+			w.segment()
+		} else {
+			require.Len(t, w.nudged.takeHints(&w.nudged.segments), 1)
+		}
+	}
+	w.tick(activities.Tick{Scheduled: true, Last: first.Tick})
+	assert.Empty(t, w.nudged.take(), "it is on its way")
+	w.tick(activities.Tick{Scheduled: true, Last: first.Tick})
+	assert.Equal(t, []string{"forgotten"}, w.nudged.take())
+	w.good("forgotten")
+	w.segment()
+	assert.Equal(t, []string{"Reachable"}, w.segmentsOf("forgotten"))
+}
+
 func TestATickThatIsTriedAgainGoesOnWhereItWas(t *testing.T) {
 	w := newWorld(t)
 	w.ghl.Now = func() time.Time { return time.Now().Add(-2 * time.Hour) }

@@ -43,8 +43,9 @@ func (s *Store) Links(ctx context.Context, location string, object crm.Object, c
 		args = append(args, contact)
 	}
 	now := s.now()
-	rows, err := s.read.QueryContext(ctx, "SELECT "+s.clocked()+`coalesce(p.code, ''), '', '', '', 0, `+linkColumns+`
-		FROM links l LEFT JOIN problems p ON p.location = l.location AND p.contact = l.contact AND p.object = l.object
+	rows, err := s.read.QueryContext(ctx, "SELECT "+s.clocked()+`coalesce(p.code, ''), '', coalesce(s.decision, ''), coalesce(s.rankr_id, ''), coalesce(s.unsure_since, 0), `+linkColumns+`
+		FROM links l LEFT JOIN links s ON l.object = 'contact' AND s.location = l.location AND s.contact = l.contact AND s.object = 'segments'
+		LEFT JOIN problems p ON p.location = l.location AND p.contact = l.contact AND p.object = l.object
 		WHERE l.location = ? AND l.object = ? AND l.contact IN (?`+strings.Repeat(", ?", len(contacts)-1)+`)`, args...)
 	if err != nil {
 		return nil, err
