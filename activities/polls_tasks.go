@@ -20,6 +20,8 @@ const (
 	// taskOverlap is how many tasks are looked at again by a tick that goes on where the last one stopped: those that were
 	// done by then have made all after them move up.
 	taskOverlap = 25
+	// dueLag is how long AwaitDueDate gets to tell of a task that is due before a poll does.
+	dueLag = 10 * time.Minute
 )
 
 // taskWalk is a tick's walk of a location's open tasks. What it finds is handed over at its end, one hint a contact: the
@@ -61,7 +63,7 @@ func (w *taskWalk) walk(ctx context.Context) error {
 		}
 		w.answer.Calls++
 		w.answer.Tasks += len(page.Tasks)
-		if err := w.page(ctx, page.Tasks); err != nil {
+		if err := w.page(ctx, page.Tasks, page.At); err != nil {
 			return err
 		}
 		activity.RecordHeartbeat(ctx, w.answer)
@@ -77,7 +79,7 @@ func (w *taskWalk) walk(ctx context.Context) error {
 }
 
 // page compares one page with what is in Rankr, as the links say. Contacts that aren't linked stay as they are.
-func (w *taskWalk) page(ctx context.Context, tasks []crm.Task) error {
+func (w *taskWalk) page(ctx context.Context, tasks []crm.Task, at time.Time) error {
 	var ids, contacts []string
 	for _, task := range tasks {
 		ids, contacts = append(ids, task.ID), append(contacts, task.Contact)
@@ -100,13 +102,14 @@ func (w *taskWalk) page(ctx context.Context, tasks []crm.Task) error {
 	for _, task := range tasks {
 		w.seen[task.ID] = true
 		before, met := known[task.ID]
-		w.compare(task, before, met, links[task.Contact].RankrID, rows[task.Contact])
+		w.compare(task, before, met, links[task.Contact].RankrID, rows[task.Contact], at)
 	}
 	return nil
 }
 
-// compare looks at one task. Record is its contact's in Rankr, and row the link of the contact's tasks and notes.
-func (w *taskWalk) compare(task crm.Task, before crm.PolledTask, met bool, record string, row crm.Link) {
+// compare looks at one task at a time of GHL's. Record is its contact's in Rankr, and row the link of the contact's tasks and
+// notes.
+func (w *taskWalk) compare(task crm.Task, before crm.PolledTask, met bool, record string, row crm.Link, at time.Time) {
 	created := !met && w.whole
 	if record == "" {
 		if !created { // else it stays new until its contact is linked
@@ -116,12 +119,21 @@ func (w *taskWalk) compare(task crm.Task, before crm.PolledTask, met bool, recor
 	}
 	print := taskPrint(w.Prints, task)
 	now := crm.PolledTask{Contact: task.Contact, Open: true, Known: w.Prints.Bytes([]byte(record), []byte(print))}
+	_, waits := row.Fields[dueName+task.ID]
+	late := waits && !task.Due.IsZero() && task.Due.Add(dueLag).Before(at) // who waited for it was ended, or forgotten by Temporal
+	if late {
+		now.Known = w.Prints.Bytes([]byte(record), []byte(print), []byte("late"))
+	}
 	inStep := row.RankrID == record && row.Fields["task/"+task.ID] == print
 	// A contact's first round takes the tasks that are there as old ones, unless it is told otherwise.
 	mistaken := strings.HasPrefix(row.Fields[seenName+task.ID], "old ")
 	switch {
 	case created && (!inStep || mistaken):
 		if !w.find(task.Contact, event(crm.TaskCreated, task.ID)) {
+			return
+		}
+	case late && now.Known != before.Known:
+		if !w.find(task.Contact, event(crm.TaskOverdue, task.ID)) {
 			return
 		}
 	case !inStep && now.Known != before.Known:

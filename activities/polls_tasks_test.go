@@ -266,6 +266,29 @@ func TestHandOversOfTasksThatTemporalForgotAreRepeated(t *testing.T) {
 	assert.Equal(t, []string{"jane"}, w.found(), "it knows nothing of the second tick, and perhaps nothing of its hand-overs")
 }
 
+func TestATaskThatIsDueAndThatNobodyWaitsForAnyMoreIsFoundOnce(t *testing.T) {
+	w := following(t, chase)
+	w.polls.Tasks, w.polls.Prints = w.tasks.Source, w.store.Fingerprinter()
+	w.addTask(ghltest.Task{ID: "late", Title: "Call", Due: time.Now().Add(time.Hour)})
+	w.settle("jane")
+	require.False(t, w.waits("late").IsZero())
+	w.tick(activities.Tick{})
+	require.Empty(t, w.found())
+
+	w.passInGHL(time.Hour + 5*time.Minute)
+	w.tick(activities.Tick{})
+	assert.Empty(t, w.found(), "AwaitDueDate may be about to tell")
+	w.passInGHL(10 * time.Minute)
+	w.tick(activities.Tick{})
+	assert.Equal(t, []string{"jane overdue/late"}, w.found())
+	w.tick(activities.Tick{})
+	assert.Empty(t, w.found(), "once")
+	w.hear("overdue/late")
+	assert.Equal(t, []string{"Late: Call"}, w.followUps())
+	w.tick(activities.Tick{})
+	assert.Empty(t, w.found())
+}
+
 func TestALongWalkGoesOnAtTheNextTick(t *testing.T) {
 	w, _ := watched(t)
 	for i := range 250 {
