@@ -18,6 +18,7 @@ const (
 	SegmentContact     = "SegmentContact"
 	SyncBusiness       = "SyncBusiness"
 	PollChanges        = "PollChanges"
+	ConnectLocation    = "ConnectLocation"
 )
 
 // Activities: the deeds' method names.
@@ -29,6 +30,14 @@ const (
 	BringSegmentsIntoStep      = "BringSegmentsIntoStep"
 	BringBusinessIntoStep      = "BringBusinessIntoStep"
 	FindChanges                = "FindChanges"
+	ProveConnection            = "ProveConnection"
+	ReadFields                 = "ReadFields"
+	RecordConnection           = "RecordConnection"
+	SchedulePoll               = "SchedulePoll"
+	ResumeLocation             = "ResumeLocation"
+	ConfirmUninstall           = "ConfirmUninstall"
+	StopPoll                   = "StopPoll"
+	Disconnect                 = "Disconnect"
 )
 
 // Task queues. Bulk has slots of its own, so that pages never hold up a live change.
@@ -97,6 +106,9 @@ func Business(location, business string) string { return "business/" + location 
 // Poll is the ID of a location's poll schedule; each run's workflow ID is this and the time.
 func Poll(location string) string { return "poll/" + location }
 
+// Connect is the workflow ID of a location's ConnectLocation.
+func Connect(location string) string { return "connect/" + location }
+
 // ContactInput starts SyncContact, AlignTasksAndNotes and SegmentContact.
 type ContactInput struct {
 	Location string `json:"location"`
@@ -127,6 +139,13 @@ type DueDateInput struct {
 	Location string `json:"location"`
 	Contact  string `json:"contact"`
 	Task     string `json:"task"`
+}
+
+// ConnectInput starts ConnectLocation, and is the payload of the signal that asks a run for another round.
+type ConnectInput struct {
+	Location string `json:"location"`
+	// Uninstalled is when GHL says that the app was uninstalled; people leave it out.
+	Uninstalled time.Time `json:"uninstalled,omitzero"`
 }
 
 // LocationInput starts SyncContacts and PollChanges.
