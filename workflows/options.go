@@ -83,6 +83,16 @@ func oneQuestion(location string) workflow.ActivityOptions {
 	}
 }
 
+// oneStep bounds nothing but an attempt of a step that connects or disconnects a location: it is tried until it is done.
+func oneStep(location string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue:           names.Live,
+		StartToCloseTimeout: 90 * time.Second, // a call that waits for a token, is refused, and waits for another one
+		RetryPolicy:         patiently(time.Minute),
+		Priority:            temporal.Priority{PriorityKey: names.PriorityOperations, FairnessKey: location},
+	}
+}
+
 // patiently retries until the activity's time, if it has one, is over, first soon, then not more often than at the given interval.
 func patiently(longest time.Duration) *temporal.RetryPolicy {
 	return &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: longest}

@@ -23,4 +23,5 @@ var all = map[string]any{
 	names.SegmentContact:     SegmentContact,
 	names.SyncBusiness:       SyncBusiness,
 	names.PollChanges:        PollChanges,
+	names.ConnectLocation:    ConnectLocation,
 }

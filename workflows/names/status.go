@@ -47,3 +47,11 @@ type PollStatus struct {
 	Since time.Time `json:"since"` // the run's start
 	Last  int64     `json:"last"`  // the number of the tick before, 0: none
 }
+
+// ConnectStatus answers ConnectLocation's status query.
+type ConnectStatus struct {
+	State      string `json:"state"`
+	Doing      string `json:"doing,omitempty"`      // the activity under way: it is tried for as long as it takes
+	Connection string `json:"connection,omitempty"` // how the location stood when the last round ended
+	Code       string `json:"code,omitempty"`       // why it can't work
+}

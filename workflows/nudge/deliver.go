@@ -86,6 +86,20 @@ func (n *Nudger) stopDue(ctx context.Context, location, contact, task string) er
 	return nil
 }
 
+// connect signals the location's run, which starts if there is none. A run that is under way is not replaced: it may be the
+// other kind, and goes round again for what came meanwhile, so that an install is not lost in the end of an uninstall. What
+// comes with the start and as its signal is one round.
+func (n *Nudger) connect(ctx context.Context, input names.ConnectInput) error {
+	options := n.options.Start(names.ConnectLocation, input.Location, "")
+	options.Priority.PriorityKey = names.PriorityOperations
+	_, err := n.temporal.SignalWithStartWorkflow(ctx, names.Connect(input.Location), names.ChangedSignal, input,
+		options, names.ConnectLocation, input)
+	if err != nil {
+		return fmt.Errorf("nudge: signal %s: %w", names.ConnectLocation, err)
+	}
+	return nil
+}
+
 // Start says how a workflow of the type starts: a contact's, or a location's when contact is empty; of a SyncBusiness,
 // contact is the business. Whoever starts it in another way than by a signal starts it the same.
 func (o Options) Start(workflow, location, contact string) client.StartWorkflowOptions {
@@ -112,6 +126,8 @@ func summary(workflow, location, contact string) string {
 	switch workflow {
 	case names.SyncContacts:
 		return "Bring the changed contacts of GHL location `" + location + "` into step in Rankr"
+	case names.ConnectLocation:
+		return "Connect GHL location `" + location + "`, or disconnect it when the app was uninstalled"
 	case names.AlignTasksAndNotes:
 		what = "the tasks and notes of " + what
 	case names.SegmentContact:

@@ -113,6 +113,20 @@ func (n *Nudger) NoDueDate(ctx context.Context, location, contact, task string) 
 	return n.directly(ctx, func(ctx context.Context) error { return n.stopDue(ctx, location, contact, task) })
 }
 
+// Connect has the location's ConnectLocation look at it: somebody connected it, or wants to know how it stands. It returns once
+// Temporal has it.
+func (n *Nudger) Connect(ctx context.Context, location string) error {
+	return n.directly(ctx, func(ctx context.Context) error { return n.connect(ctx, names.ConnectInput{Location: location}) })
+}
+
+// Uninstalled has the location's ConnectLocation look whether GHL, which says that the app was uninstalled then, means this
+// location. It returns once Temporal has it.
+func (n *Nudger) Uninstalled(ctx context.Context, location string, at time.Time) error {
+	return n.directly(ctx, func(ctx context.Context) error {
+		return n.connect(ctx, names.ConnectInput{Location: location, Uninstalled: at})
+	})
+}
+
 // directly makes one call that has nothing to be gathered with, in a slot of its own.
 func (n *Nudger) directly(ctx context.Context, call func(context.Context) error) error {
 	select {
@@ -136,6 +150,14 @@ func (n *Nudger) directly(ctx context.Context, call func(context.Context) error)
 // returns once Temporal has it; [ErrNoPoll] where the location has no schedule.
 func (n *Nudger) Poll(ctx context.Context, location string) error {
 	return n.handOver(ctx, &lane{id: names.Poll(location), location: location, target: poll}, names.Hint{})
+}
+
+// TryPoll is Poll, but content where the location has no schedule.
+func (n *Nudger) TryPoll(ctx context.Context, location string) error {
+	if err := n.Poll(ctx, location); !errors.Is(err, ErrNoPoll) {
+		return err
+	}
+	return nil
 }
 
 // Close refuses new hints and returns when the ones in hand are handed over, or with ctx's error.
