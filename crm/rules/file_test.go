@@ -203,8 +203,10 @@ func TestTooMuchIsRefused(t *testing.T) {
 		"segments has 1001 rules; at most 1000 are possible":                "segments:\n" + strings.Repeat("  - {name: a, when: contact.dnd}\n", 1_001),
 		"sync.yaml:1:1: the file has 1001 rules; at most 1000 are possible": numbered("segments", "when: contact.dnd", 500) + numbered("followUps", "on: created, title: task.title", 501),
 		"rules wait for 101 tags; at most 100 are possible":                 numbered("tagWorkflows", "whenTagAdded: t%d, removeTags: [x]", 101),
-		"sync.yaml: 10 more":           "segments:\n" + strings.Repeat("  - a\n", 60),
-		"it has more than 10000 bytes": "segments: [{name: a, when: '" + strings.Repeat("(", 20_000) + "'}]",
+		"sync.yaml: 10 more":                                                             "segments:\n" + strings.Repeat("  - a\n", 60),
+		"sync.yaml:52:5: a mapping has more than 50 keys":                                "segments:\n  - name: a\n" + strings.Repeat("    a: 1\n", 100),
+		"sync.yaml:1:41: the file is nested more than 40 deep":                           strings.Repeat("[", 50),
+		"it has more than 10000 bytes":                                                   "segments: [{name: a, when: '" + strings.Repeat("(", 20_000) + "'}]",
 		"segments/a: when: compilation failed: expression exceeds maximum allowed nodes": "segments: [{name: a, when: '" + strings.Repeat("1==1&&", 1_000) + "true'}]",
 	} {
 		_, err := Parse("sync.yaml", []byte(yaml))
@@ -286,7 +288,17 @@ func deep(levels int) string {
 func TestWhatLooksHostileAndIsNot(t *testing.T) {
 	brackets := numbered("followUps", `on: created, title: task.title, when: 'task.title startsWith "["'`, 200)
 	assert.Len(t, parsed(t, brackets).FollowUps(crm.TaskCreated), 200)
+	assert.Len(t, parsed(t, notIndented(200)).Segments(), 200)
 	rule := "# " + strings.Repeat("-", 500) + "\nsegments:\n  - name: a\n    description: |\n      " + strings.Repeat("-", 500) + "\n    when: contact.dnd\n"
 	assert.Len(t, parsed(t, rule).Segments(), 1)
 	assert.Len(t, parsed(t, "\uFEFF"+strings.ReplaceAll(example, "\n", "\r\n")).Segments(), 2)
+}
+
+func notIndented(n int) string {
+	var b strings.Builder
+	b.WriteString("segments:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "- name: n%d\n  when: contact.dnd\n", i)
+	}
+	return b.String()
 }

@@ -128,6 +128,8 @@ func TestARunEndsSoon(t *testing.T) {
 		`any(tags, any(tags, any(tags, # == "y")))`,
 		`any(tags, # + "y" in customFields.list)`,
 		`any(tags, # + "y" in tags)`,
+		`any(tags[:1000], # + "y" in customFields.list)`,
+		`len(1..20000) > 1`,
 		`len(filter(tags, count(tags, # == "y") > 1)) > 0`,
 		doubled + ` == ""`,
 		lets + `a40 == ""`,
@@ -193,4 +195,32 @@ func TestNumbersAreWrittenAsPeopleDo(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, got)
 	}
+}
+
+// Whatever is written, it ends soon, and comes to the same twice.
+func FuzzExpression(f *testing.F) {
+	for _, seed := range []string{
+		`"vip" in tags && contact.country == "CH"`, `customFields.budget + 1 > 2`, `any(tags, # startsWith "a" || # in customFields.likes)`,
+		`let l = 1..900; count(l, # > 3) > 5`, `len(join(map(tags, # + contact.email), ", ")) > 3`, `date(contact.dateOfBirth).Year() < 2000`,
+		`contact.email matches "^a+" ? now > date("2026-01-01") : false`, `default(customFields?.list[0], "x") | upper() == "X"`,
+		`filter(sort(concat(tags, ["a"])), {let t = #; t != "b"})[1:] == take(split("a b", " "), 1)`, `sum(map(1..9, # * 2)) == max([1, 2.5])`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, code string) {
+		start := time.Now()
+		program, err := compile(code, tagVariables{}, boolType)
+		if err == nil {
+			cost := &allowance{}
+			in := scope{tagVariables{variablesOf(somebody, cost), at}, cost}
+			first, err := run[bool](program, in)
+			second, again := run[bool](program, in)
+			if first != second || (err == nil) != (again == nil) {
+				t.Fatal("not the same twice")
+			}
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Fatal("it took", took)
+		}
+	})
 }

@@ -3,7 +3,9 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -251,25 +253,47 @@ func TestTheExampleFileLoads(t *testing.T) {
 }
 
 func TestAdditionsAreCountedOnceWhateverComes(t *testing.T) {
-	r := parsed(t, example)
+	tags := []string{"a", "b", "c", "nobody waits for this"}
+	watching := map[string]*Rules{}
+	for _, watched := range []string{"ab", "abc", "bc", "c", ""} {
+		yaml := "segments: [{name: All, when: 'true'}]\ntagWorkflows:\n"
+		for _, tag := range strings.Split(watched, "") {
+			yaml += "  - {name: " + tag + ", whenTagAdded: " + tag + ", removeTags: [x]}\n"
+		}
+		watching[watched] = parsed(t, yaml)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		var decision crm.Decision
-		var last time.Time
-		had, expected := true, time.Time{} // what is there at first is taken as it is
-		for i, has := range rapid.SliceOfN(rapid.Bool(), 1, 20).Draw(t, "has the tag") {
-			last = at.Add(time.Duration(i) * time.Minute)
-			contact := crm.Contact{}
-			if has {
-				contact.Tags = []string{"new lead"}
+		had, watched, expected := map[string]bool{}, "", map[string]time.Time{}
+		young := rapid.Bool().Draw(t, "young")
+		for i := range rapid.IntRange(1, 20).Draw(t, "reads") {
+			now := at.Add(time.Duration(i) * time.Minute)
+			contact := crm.Contact{Tags: crm.FoldTags(rapid.SliceOfDistinct(rapid.SampledFrom(tags), rapid.ID).Draw(t, "tags"))}
+			if young {
+				contact.Added = at
 			}
-			decision = r.Decide(decision, contact, last)
-			if has && !had {
-				expected = last
+			if i == 0 || rapid.IntRange(0, 4).Draw(t, "edit the file") == 0 {
+				watched = rapid.SampledFrom(slices.Sorted(maps.Keys(watching))).Draw(t, "watched")
 			}
-			had = has
-		}
-		if !decision.Added["new lead"].Equal(expected) {
-			t.Fatalf("added at %s, not %s", decision.Added["new lead"], expected)
+			before := decision
+			decision = watching[watched].Decide(before, contact, now)
+
+			for _, tag := range tags {
+				has, waits, waited := slices.Contains(contact.Tags, tag), strings.Contains(watched, tag), slices.Contains(before.Watched, tag)
+				switch {
+				case !waits:
+					delete(expected, tag)
+				case has && (i == 0 && young || waited && !had[tag]):
+					expected[tag] = now
+				}
+				had[tag] = has
+			}
+			if !maps.Equal(expected, decision.Added) {
+				t.Fatalf("read %d: added %v, not %v", i, decision.Added, expected)
+			}
+			if again := watching[watched].Decide(decision, contact, now.Add(time.Second)); !again.Same(decision) {
+				t.Fatal("a second look at the same contact decides anew")
+			}
 		}
 	})
 }
@@ -317,5 +341,15 @@ func BenchmarkDecide(b *testing.B) {
 	contact := crm.Contact{Fields: crm.Fields{"email": "a@b.c", "country": "CH", "customFields.budget": 3.0}, Tags: []string{"t1", "vip"}}
 	for b.Loop() {
 		r.Decide(crm.Decision{}, contact, at)
+	}
+}
+
+func BenchmarkParseAThousandRules(b *testing.B) {
+	yaml := []byte(numbered("segments", `when: '"t%d" in tags && contact.country in ["CH", "LI"] && default(customFields.budget, 0) > 1000'`, 500) +
+		numbered("followUps", `on: completed, when: task.title startsWith "Proposal", title: '"Follow up " + task.title', due: now + duration("72h")`, 500))
+	for b.Loop() {
+		if _, err := Parse("sync.yaml", yaml); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
