@@ -328,7 +328,11 @@ func (c Config) rankrTokens() func(string) (oauth2.TokenSource, error) {
 	var source oauth2.TokenSource = current{c.RankrToken, c.RankrToken.Reveal}
 	if c.RankrClientID != "" {
 		source = rankr.NewTokens(rankr.Credentials{
-			TokenURL: string(c.RankrTokenURL), ClientID: c.RankrClientID, Secret: c.RankrClientSecret.Reveal,
+			TokenURL: string(c.RankrTokenURL), ClientID: c.RankrClientID,
+			Secret: func() string {
+				c.RankrClientSecret.again() // it is asked seldom, and a refused secret stops everything
+				return c.RankrClientSecret.Reveal()
+			},
 		})
 	}
 	return func(string) (oauth2.TokenSource, error) { return source, nil }
