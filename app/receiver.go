@@ -17,6 +17,7 @@ import (
 // Receive runs the public and the private server of starter serve until ctx ends. It starts without Temporal, too, and
 // tells senders to come again until the server is there.
 func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.Logger) error {
+	config.LogSecrets(log)
 	metrics, err := NewMetrics(bool(config.MetricsLocation))
 	if err != nil {
 		return err

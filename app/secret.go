@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -124,7 +125,7 @@ func (c *Config) secretProblems(program Program) (problems []string) {
 		switch secret.name {
 		case "GHL_TOKEN":
 			accept = func(_, next string) error { return cmp.Or(oneWord(next), oneEach(next, locations)) }
-		case c.keysName():
+		case "SECRET_KEY", "SECRET_KEY_FILE":
 			accept = acceptKeys
 		}
 		if file := secret.file; file != nil {
@@ -163,18 +164,16 @@ type namedSecret struct {
 
 // secrets are the secret settings that are set.
 func (c Config) secrets() (all []namedSecret) {
-	for _, secret := range []namedSecret{
-		{"GHL_TOKEN", c.GHLToken},
-		{"RANKR_TOKEN", c.RankrToken},
-		{"GHL_CLIENT_SECRET", c.GHLClientSecret},
-		{"RANKR_CLIENT_SECRET", c.RankrClientSecret},
-		{c.keysName(), c.keys},
-	} {
-		if secret.set() {
-			all = append(all, secret)
+	value := reflect.ValueOf(c)
+	for _, field := range fields() {
+		if secret, ok := value.FieldByIndex(field.Index).Interface().(Secret); ok {
+			all = append(all, namedSecret{field.Tag.Get("envconfig"), secret})
 		}
 	}
-	return all
+	if c.SecretKeyFile != "" {
+		all = append(all, namedSecret{"SECRET_KEY_FILE", c.keys})
+	}
+	return slices.DeleteFunc(all, func(secret namedSecret) bool { return !secret.set() })
 }
 
 // LogSecrets lets log hear when a secret's file changes, or can't be used.
