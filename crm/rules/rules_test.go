@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -250,6 +251,30 @@ func TestTheExampleFileLoads(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotEmpty(t, r.Segments())
 	assert.NotEmpty(t, r.FollowUps(crm.TaskOverdue))
+}
+
+func TestThePageOnTheFileTellsAllThatCanBeWritten(t *testing.T) {
+	data, err := os.ReadFile("../../docs/sync-yaml.md")
+	require.NoError(t, err)
+	page, yaml := string(data), ""
+	for _, block := range strings.Split(page, "```yaml\n")[1:] {
+		text, _, _ := strings.Cut(block, "```")
+		yaml += text
+	}
+	r := parsed(t, yaml)
+	assert.Len(t, r.Segments(), 1)
+	assert.Len(t, r.Adding("new lead"), 1)
+	assert.Len(t, r.FollowUps(crm.TaskCompleted), 1)
+
+	for _, name := range slices.Concat(kept, slices.Collect(maps.Keys(functions))) {
+		assert.Regexp(t, "`"+name+"[`(]", page, "the function %s", name)
+	}
+	for _, field := range slices.Concat(namesOf(reflect.TypeFor[contactFields]()), namesOf(reflect.TypeFor[taskFields]())) {
+		assert.Regexp(t, `(contact|task)?\.`+field+"`", page, "the field %s", field)
+	}
+	for _, name := range slices.Concat(namesOf(reflect.TypeFor[tagVariables]()), namesOf(reflect.TypeFor[taskVariables]())) {
+		assert.Regexp(t, "`"+name+"[`.]", page, "the variable %s", name)
+	}
 }
 
 func TestAdditionsAreCountedOnceWhateverComes(t *testing.T) {
