@@ -37,6 +37,9 @@ func newOAuth(ctx context.Context, config Config, records *store.Store, observe 
 	if config.GHLClientID == "" {
 		return nil, nil
 	}
+	if err := config.GHLClientSecret.check(); err != nil {
+		return nil, &SettingsError{[]string{"GHL_CLIENT_SECRET " + err.Error()}}
+	}
 	sealer, err := config.Sealer()
 	if err != nil {
 		return nil, err
@@ -71,7 +74,7 @@ func prove(ctx context.Context, sealer *Sealer, records *store.Store) error {
 			return err
 		}
 	}
-	return nil
+	return errors.New("the store's proof of the keys changes all the time: is it being rotated?")
 }
 
 // tokens finds the token of a location: that of the settings, else that of its connection.
@@ -186,4 +189,53 @@ func union(a, b []string) []string {
 		}
 	}
 	return all
+}
+
+// scheduler makes and removes poll schedules one at a time.
+type scheduler struct {
+	polls    Polls
+	interval time.Duration
+}
+
+// SchedulePoll makes or updates a location's schedule; where polling is off there is none.
+func (s scheduler) SchedulePoll(ctx context.Context, location string) error {
+	return s.polls.ensure(ctx, location, s.interval)
+}
+
+// StopPoll removes it.
+func (s scheduler) StopPoll(ctx context.Context, location string) error {
+	return s.polls.ensure(ctx, location, 0)
+}
+
+// connected is what the deeds know of connections.
+type connected struct {
+	*store.Store
+	connections *connections.Connections
+}
+
+// Disconnect is [connections.Connections.Disconnect].
+func (c connected) Disconnect(ctx context.Context, location string) error {
+	return c.connections.Disconnect(ctx, location)
+}
+
+// openOAuth is newOAuth with a store of its own; close closes it.
+func openOAuth(ctx context.Context, config Config, metrics *Metrics) (*oauth, error) {
+	if config.GHLClientID == "" {
+		return nil, nil
+	}
+	records, err := OpenStore(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	o, err := newOAuth(ctx, config, records, metrics.Requests("ghl"))
+	if err != nil {
+		_ = records.Close() // the error to tell is the other one
+	}
+	return o, err
+}
+
+func (o *oauth) close() {
+	if o != nil {
+		_ = o.records.Close() // everything is committed
+	}
 }

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -32,9 +33,14 @@ func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.
 	attributes := &SearchAttributes{}
 	go attributes.watch(ctx, temporal, options.Namespace, log)
 
+	installs, err := openOAuth(ctx, config, metrics)
+	if err != nil {
+		return err
+	}
+	defer installs.close()
 	nudger := nudge.New(temporal, nudge.Options{SearchAttributes: attributes.Known})
 	defer closeNudger(nudger, log)
-	public, err := Listen("HTTP_ADDR", config.HTTPAddr, NewServer(front(config, nudger, metrics, log), log))
+	public, err := Listen("HTTP_ADDR", config.HTTPAddr, NewServer(front(config, nudger, installs, metrics, log), log))
 	if err != nil {
 		return err
 	}
@@ -63,20 +69,25 @@ func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.
 }
 
 // front is the public side.
-func front(config Config, nudger webhook.Nudger, metrics *Metrics, log *slog.Logger) http.Handler {
+func front(config Config, nudger *nudge.Nudger, installs *oauth, metrics *Metrics, log *slog.Logger) http.Handler {
 	ours := map[string]bool{}
 	for _, location := range config.GHLLocations {
 		ours[location] = true
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/webhooks/ghl", webhook.New(webhook.Options{
+	options := webhook.Options{
 		Keys:    config.GHLWebhookKey.Keys,
 		Nudger:  nudger,
-		Serves:  func(location string) bool { return ours[location] },
+		Serves:  func(location string) bool { return ours[location] || installs.serves(location) },
 		AppID:   config.GHLAppID,
 		Observe: metrics.Webhook,
 		Log:     log,
-	}))
+	}
+	mux := http.NewServeMux()
+	if installs != nil {
+		options.AppID = cmp.Or(options.AppID, installs.app.App().ID())
+		options.Installs = hearing{installs, nudger.Connect, nudger.Uninstalled, log}
+	}
+	mux.Handle("/webhooks/ghl", webhook.New(options))
 	mux.HandleFunc("GET /healthz", Healthy)
 	return mux
 }

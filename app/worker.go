@@ -292,7 +292,7 @@ func (w *workerProgram) deeds() []any {
 		Observe:     w.metrics.Change,
 	}
 	contacts.Segments = &activities.Segments{Contacts: contacts, Source: source, Destination: destination}
-	return []any{
+	deeds := []any{
 		contacts,
 		contacts.Segments,
 		&activities.Businesses{Contacts: contacts, Source: source, Destination: destination},
@@ -302,6 +302,14 @@ func (w *workerProgram) deeds() []any {
 			Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
 		},
 	}
+	if w.oauth != nil {
+		polls := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
+		deeds = append(deeds, &activities.Connect{
+			Source: source, Fields: source, Connections: connected{w.records, w.oauth.Connections},
+			Polls: scheduler{polls, w.config.PollInterval.Duration()}, Parking: w.records, Nudge: w.nudger,
+		})
+	}
+	return deeds
 }
 
 // ghlTokens finds the token of a location. These are private integration tokens: good until they are revoked or replaced.
