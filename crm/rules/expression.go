@@ -121,7 +121,7 @@ func compile(code string, variables any, want reflect.Type) (*vm.Program, error)
 		return nil, err
 	}
 	if got := checked.Node().Type(); got != want && got.Kind() != reflect.Interface {
-		return nil, fmt.Errorf("it must come to %s, not %s", typeNames[want], cmp.Or(typeNames[got], "to "+got.String()))
+		return nil, fmt.Errorf("it must come to %s, not %s", typeNames[want], cmp.Or(typeNames[got], got.String()))
 	}
 	limits := &limits{}
 	program, err := guarded(func() (*vm.Program, error) { return expr.Compile(code, append(options, expr.Patch(limits))...) })

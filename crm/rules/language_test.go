@@ -88,14 +88,14 @@ func TestWhatARuleMayNotSay(t *testing.T) {
 		`date("2026-01-01").Local().Hour() == 1`:   "the machine's own time zone is not for rules",
 		`first([date("2026-01-01")]).Local() == 1`: "the machine's own time zone is not for rules",
 		`let f = default(customFields.on, date("2026-01-01"))[business]; f().Hour() > 1`: "the name of the field must be written out",
-		`contact.email matches business`:                                                 "the pattern after matches must be written out",
-		`default(contact.emial, "x") == ""`:                                              "type rules.contactFields has no field emial",
-		`upper(3) == ""`:                                                                 "cannot use int as argument (type string) to call upper ",
-		`contact.firstName`:                                                              "it must come to true or false, not a text",
-		`contact`:                                                                        "it must come to true or false, not the contact",
-		`tags`:                                                                           "it must come to true or false, not a list",
-		"true || " + strings.Repeat(" ", maxCode):                                        "it has more than 10000 bytes",
-		strings.Repeat("true && ", maxNodes) + "1":                                       "compilation failed: expression exceeds maximum allowed nodes",
+		`contact.email matches business`:    "the pattern after matches must be written out",
+		`default(contact.emial, "x") == ""`: "type rules.contactFields has no field emial",
+		`upper(3) == ""`:                    "cannot use int as argument (type string) to call upper ",
+		`contact.firstName`:                 "it must come to true or false, not a text",
+		`contact`:                           "it must come to true or false, not the contact",
+		`tags`:                              "it must come to true or false, not a list",
+		"true || " + strings.Repeat(" ", maxCode):  "it has more than 10000 bytes",
+		strings.Repeat("true && ", maxNodes) + "1": "compilation failed: expression exceeds maximum allowed nodes",
 	} {
 		_, err := compile(code, contactVariables{}, boolType)
 		if assert.Error(t, err, code) {

@@ -193,39 +193,48 @@ tagWorkflows:
 		want    crm.Decision
 	}{
 		"the first look at an old contact takes its tags as they are": {
-			crm.Decision{}, crm.Contact{Tags: []string{"new lead"}, Fields: big, Added: at.Add(-24 * time.Hour), Business: "b"},
+			crm.Decision{},
+			crm.Contact{Tags: []string{"new lead"}, Fields: big, Added: at.Add(-24 * time.Hour), Business: "b"},
 			crm.Decision{Segments: []string{"Big", "Lead"}, Business: "b", Watched: watched, Tags: []string{"new lead"}, At: at},
 		},
 		"the first look at a new one counts them": {
-			crm.Decision{}, crm.Contact{Tags: []string{"new lead", "other"}, Fields: big, Added: at.Add(-24*time.Hour + 1)},
+			crm.Decision{},
+			crm.Contact{Tags: []string{"new lead", "other"}, Fields: big, Added: at.Add(-24*time.Hour + 1)},
 			crm.Decision{Segments: []string{"Big", "Lead"}, Added: map[string]time.Time{"new lead": at}, Watched: watched, Tags: []string{"new lead"}, At: at},
 		},
 		"of a contact whose age nobody tells they are taken as they are": {
-			crm.Decision{}, crm.Contact{Tags: []string{"vip"}, Fields: big},
+			crm.Decision{},
+			crm.Contact{Tags: []string{"vip"}, Fields: big},
 			crm.Decision{Segments: []string{"Big"}, Watched: watched, Tags: []string{"vip"}, At: at},
 		},
 		"a new contact is new once": {
-			crm.Decision{Watched: watched, Tags: []string{"vip"}, At: earlier}, crm.Contact{Tags: []string{"vip"}, Fields: big, Added: earlier},
+			crm.Decision{Watched: watched, Tags: []string{"vip"}, At: earlier},
+			crm.Contact{Tags: []string{"vip"}, Fields: big, Added: earlier},
 			crm.Decision{Segments: []string{"Big"}, Watched: watched, Tags: []string{"vip"}, At: at},
 		},
 		"a tag that was not there counts": {
-			crm.Decision{Watched: watched, At: earlier}, crm.Contact{Tags: []string{"new lead"}, Fields: big},
+			crm.Decision{Watched: watched, At: earlier},
+			crm.Contact{Tags: []string{"new lead"}, Fields: big},
 			crm.Decision{Segments: []string{"Big", "Lead"}, Added: map[string]time.Time{"new lead": at}, Watched: watched, Tags: []string{"new lead"}, At: at},
 		},
 		"a tag that nobody waited for does not": {
-			crm.Decision{Watched: []string{"vip"}, At: earlier}, crm.Contact{Tags: []string{"new lead"}, Fields: big},
+			crm.Decision{Watched: []string{"vip"}, At: earlier},
+			crm.Contact{Tags: []string{"new lead"}, Fields: big},
 			crm.Decision{Segments: []string{"Big", "Lead"}, Watched: watched, Tags: []string{"new lead"}, At: at},
 		},
 		"an addition is carried on, also when the tag is gone": {
-			crm.Decision{Watched: watched, Tags: []string{"new lead"}, Added: added, At: earlier}, crm.Contact{Fields: big},
+			crm.Decision{Watched: watched, Tags: []string{"new lead"}, Added: added, At: earlier},
+			crm.Contact{Fields: big},
 			crm.Decision{Segments: []string{"Big"}, Added: added, Watched: watched, At: at},
 		},
 		"an addition of a tag that nobody waits for any more is forgotten": {
-			crm.Decision{Watched: []string{"old"}, Tags: []string{"old"}, Added: map[string]time.Time{"old": earlier}, At: earlier}, crm.Contact{Tags: []string{"old"}, Fields: big},
+			crm.Decision{Watched: []string{"old"}, Tags: []string{"old"}, Added: map[string]time.Time{"old": earlier}, At: earlier},
+			crm.Contact{Tags: []string{"old"}, Fields: big},
 			crm.Decision{Segments: []string{"Big"}, Watched: watched, At: at},
 		},
 		"a rule that fails leaves its segment as it was": {
-			crm.Decision{Segments: []string{"Big", "Gone"}, Watched: watched, At: earlier}, crm.Contact{},
+			crm.Decision{Segments: []string{"Big", "Gone"}, Watched: watched, At: earlier},
+			crm.Contact{},
 			crm.Decision{Segments: []string{"Big"}, Failed: []string{"segments/Big"}, Watched: watched, At: at},
 		},
 	} {
