@@ -18,6 +18,7 @@ import (
 	"github.com/rankrsync/rankrsync/connections"
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/store"
+	"github.com/rankrsync/rankrsync/workflows/nudge"
 )
 
 // oauth is what connecting by OAuth needs. A nil *oauth has no connections.
@@ -25,6 +26,7 @@ type oauth struct {
 	*connections.Connections
 	app     *ghl.OAuth
 	records *store.Store
+	nudger  *nudge.Nudger // of the receiver only
 
 	mu     sync.Mutex
 	served map[string]bool // connected locations, as last read
@@ -232,6 +234,13 @@ func openOAuth(ctx context.Context, config Config, metrics *Metrics) (*oauth, er
 		_ = records.Close() // the error to tell is the other one
 	}
 	return o, err
+}
+
+// handOverTo says where installs go.
+func (o *oauth) handOverTo(nudger *nudge.Nudger) {
+	if o != nil {
+		o.nudger = nudger
+	}
 }
 
 func (o *oauth) close() {

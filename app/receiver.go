@@ -40,6 +40,7 @@ func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.
 	defer installs.close()
 	nudger := nudge.New(temporal, nudge.Options{SearchAttributes: attributes.Known})
 	defer closeNudger(nudger, log)
+	installs.handOverTo(nudger)
 	public, err := Listen("HTTP_ADDR", config.HTTPAddr, NewServer(front(config, nudger, installs, metrics, log), log))
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func Receive(ctx context.Context, config Config, flags TemporalFlags, log *slog.
 }
 
 // front is the public side.
-func front(config Config, nudger *nudge.Nudger, installs *oauth, metrics *Metrics, log *slog.Logger) http.Handler {
+func front(config Config, nudger webhook.Nudger, installs *oauth, metrics *Metrics, log *slog.Logger) http.Handler {
 	ours := map[string]bool{}
 	for _, location := range config.GHLLocations {
 		ours[location] = true
@@ -85,7 +86,7 @@ func front(config Config, nudger *nudge.Nudger, installs *oauth, metrics *Metric
 	mux := http.NewServeMux()
 	if installs != nil {
 		options.AppID = cmp.Or(options.AppID, installs.app.App().ID())
-		options.Installs = hearing{installs, nudger.Connect, nudger.Uninstalled, log}
+		options.Installs = hearing{installs, installs.nudger.Connect, installs.nudger.Uninstalled, log}
 	}
 	mux.Handle("/webhooks/ghl", webhook.New(options))
 	mux.HandleFunc("GET /healthz", Healthy)

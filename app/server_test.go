@@ -215,7 +215,7 @@ func TestAWebhookWhoseBodyDripsIsNotTaken(t *testing.T) {
 	require.NoError(t, err)
 	metrics, err := NewMetrics(true)
 	require.NoError(t, err)
-	public := front(config, nobody{}, metrics, slog.New(slog.DiscardHandler))
+	public := front(config, nobody{}, nil, metrics, slog.New(slog.DiscardHandler))
 	said := dripping(t, impatient(t, public.ServeHTTP, readTimeout),
 		"POST /webhooks/ghl HTTP/1.1\r\nHost: x\r\nX-GHL-Signature: c2lnbmVk\r\nContent-Length: 1000000\r\n\r\n")
 	assert.NotContains(t, said, "HTTP/1.1 2")
