@@ -233,11 +233,14 @@ func (c *Connections) ask(ctx context.Context, held crm.SealedToken, token plain
 			return crm.Grant{}, err
 		}
 		grant, err := c.GHL.MintLocationToken(ctx, crm.Secret(company.Access), held.Company, location)
-		if e := (&crm.Error{Code: crm.GHLToken}); errors.Is(err, e) { // the company's own was refused: once more with a new one
+		if errors.Is(err, &crm.Error{Code: crm.GHLToken}) { // the company's own was refused: once more with a new one
 			if company, err = c.Access(ctx, crm.CompanyOwner(held.Company), company.Access); err != nil {
 				return crm.Grant{}, err
 			}
-			return c.GHL.MintLocationToken(ctx, crm.Secret(company.Access), held.Company, location)
+			grant, err = c.GHL.MintLocationToken(ctx, crm.Secret(company.Access), held.Company, location)
+		}
+		if errors.Is(err, &crm.Error{Code: crm.GHLInvalid}) { // the location has not got the app, or is another company's
+			err = &crm.Error{Code: crm.GHLTenant, Operation: "ghl oauth.location-token"}
 		}
 		return grant, err
 	case crm.ClientCredentials:

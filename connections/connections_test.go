@@ -215,6 +215,21 @@ func TestALocationThatComesToACompanyLaterIsConnectedByIt(t *testing.T) {
 	w.token("B")
 }
 
+func TestALocationWithoutTheAppGetsNoTokenOfItsCompany(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "A", Company: "K"})
+	w.install(ghltest.Choice{Company: "K", Locations: []string{"A"}})
+	w.ghl.PutLocation(ghltest.Location{ID: "B", Company: "K"})
+	ours, err := w.Adopt(t.Context(), "B", "K")
+	require.NoError(t, err)
+	assert.True(t, ours)
+	source, err := w.Source("B")
+	require.NoError(t, err)
+	_, err = source.Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLTenant})
+	assert.Equal(t, crm.WrongTenant, w.state("B"))
+}
+
 func TestAPausedLocationKeepsItsTokenAndGoesOn(t *testing.T) {
 	w := newWorld(t, sqlite(t))
 	w.ghl.PutLocation(ghltest.Location{ID: "L"})
