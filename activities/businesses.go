@@ -108,7 +108,8 @@ func (d businessDestination) Delete(ctx context.Context, location, id string) er
 }
 
 // AddTags and RemoveTags have nothing to do: businesses have no tags.
-func (businessDestination) AddTags(context.Context, string, string, []string) error    { return nil }
+func (businessDestination) AddTags(context.Context, string, string, []string) error { return nil }
+
 func (businessDestination) RemoveTags(context.Context, string, string, []string) error { return nil }
 
 func asContact(b crm.Business) crm.Contact {
