@@ -691,7 +691,7 @@ func TestAWorkerKilledAtAnyCallAboutDueDatesLeavesExactlyTheRightWaits(t *testin
 				w.complete(done.ID)
 				require.NoError(t, w.ghl.DeleteTask(gone.ID))
 				fresh := w.addTask(ghltest.Task{Title: "fresh", Due: due.AddDate(1, 0, 2)})
-				w.passInGHL(due.AddDate(0, 9, 0).Sub(time.Now())) // all of them within a year
+				w.passInGHL(time.Until(due.AddDate(0, 9, 0))) // all of them within a year
 
 				left := n
 				w.contacts.Nudge = mortal{w.nudged, w.store, &left, after}
