@@ -6,7 +6,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -28,8 +30,14 @@ import (
 
 const (
 	contacts = 25
+	vips     = 5                // of them, as they are seeded
 	grace    = 10 * time.Second // for each program to stop
 )
+
+// rules is the worker's sync.yaml.
+//
+//go:embed sync.yaml
+var rules []byte
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -81,7 +89,7 @@ func run(ctx context.Context, once bool) (err error) {
 		return err
 	}
 	t.invite()
-	<-ctx.Done()
+	t.followRules(ctx)
 	fmt.Println()
 	return err
 }
@@ -93,9 +101,11 @@ type theatre struct {
 	settings stack.Settings
 	running  []*process.Process
 
+	rules     string // the file
 	fakes     *stack.Fakes
 	ghl       ghltest.RemoteServer
 	rankr     rankrtest.Remote
+	worker    *stack.Program
 	starter   *stack.Program
 	temporal  client.Client
 	namespace string
@@ -120,15 +130,18 @@ func raise(ctx context.Context, dir string, once bool) (*theatre, error) {
 	t.running = append(t.running, t.fakes.Process)
 	t.ghl, t.rankr = ghltest.Remote(t.fakes.GHLControl), rankrtest.Remote{URL: t.fakes.RankrControl}
 
-	// Polls come when the story asks for one; 15 minutes is the longest there is.
-	t.settings = t.settings.With(t.fakes.Settings()).With(stack.Settings{
-		"STORE_URL": "sqlite:rankrsync.db", "POLL_INTERVAL": "15m", "POLL_SINCE": "all",
-	})
-	worker, err := t.stack.Worker(ctx, t.settings)
-	if err != nil {
+	t.rules = filepath.Join(dir, "sync.yaml")
+	if err := os.WriteFile(t.rules, rules, 0o600); err != nil {
 		return t, err
 	}
-	t.running = append(t.running, worker.Process)
+	// Polls come when the story asks for one; 15 minutes is the longest there is.
+	t.settings = t.settings.With(t.fakes.Settings()).With(stack.Settings{
+		"STORE_URL": "sqlite:rankrsync.db", "POLL_INTERVAL": "15m", "POLL_SINCE": "all", "SYNC_FILE": t.rules,
+	})
+	if t.worker, err = t.stack.Worker(ctx, t.settings); err != nil {
+		return t, err
+	}
+	t.running = append(t.running, t.worker.Process)
 	if t.starter, err = t.stack.Starter(ctx, t.settings); err != nil {
 		return t, err
 	}
@@ -141,7 +154,7 @@ func raise(ctx context.Context, dir string, once bool) (*theatre, error) {
 	if t.ui != "" {
 		fmt.Printf("Look at every run in the Temporal UI: %s\n", t.ui)
 	}
-	fmt.Println()
+	fmt.Printf("Its rules, a segment for VIPs, a task for new leads, follow-ups of tasks that are done or overdue: %s\n\n", t.rules)
 	return t, nil
 }
 
@@ -219,9 +232,37 @@ Everything stays up until Ctrl-C. To try, in another terminal:
   bin/starter problems
   bin/starter sync-contact --contact %s --wait
 
-`, t.fakes.GHLControl, t.someContact(), t.fakes.RankrControl, env, t.someContact())
+  # change the rules; once the file is saved the worker starts again with them
+  %s
+
+`, t.fakes.GHLControl, t.someContact(), t.fakes.RankrControl, env, t.someContact(), t.rules)
 	if t.ui != "" {
 		fmt.Printf("  Temporal UI: %s\n", t.ui)
+	}
+}
+
+// followRules starts the worker again with the rules whenever their file changes, until ctx ends: a worker reads them once.
+func (t *theatre) followRules(ctx context.Context) {
+	before, _ := os.ReadFile(t.rules)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+		now, err := os.ReadFile(t.rules)
+		if err != nil || bytes.Equal(now, before) {
+			continue
+		}
+		before = now
+		t.worker.Stop(grace)
+		worker, err := t.stack.Worker(ctx, t.settings)
+		if err != nil { // the one that ended stays until the file is changed again
+			fmt.Println("  the worker does not start:", err)
+			continue
+		}
+		t.running[slices.Index(t.running, t.worker.Process)], t.worker = worker.Process, worker
+		fmt.Println("  the worker has the new rules")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
 
 	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
 	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
@@ -27,6 +28,7 @@ type story struct {
 	*theatre
 	hero   ghltest.Contact
 	task   ghltest.Task // hers
+	call   ghltest.Task // hers, made by a rule
 	note   ghltest.Note
 	shaken string // the contact whose write was refused: one more look at it is due, whenever that comes
 	told   int
@@ -44,8 +46,9 @@ type moment struct {
 
 // end is how a moment ended.
 type end struct {
-	words    string // after the title
-	workflow string // whose run shows it; empty: none
+	words    string   // after the title
+	workflow string   // whose run shows it; empty: none
+	others   []string // workflows that have a part in it, too
 }
 
 // cost is what a moment took of the systems.
@@ -65,14 +68,19 @@ func count(n int, what string) string {
 // play tells every moment, also after one that failed; it returns an error only when going on makes no sense.
 func (s *story) play(ctx context.Context) error {
 	for _, m := range []moment{
-		{"The contacts that GHL already had are found by the first poll", s.firstPoll, cost{contacts + 4, contacts}, false},
+		{"The contacts that GHL already had are found by the first poll", s.firstPoll, cost{contacts + 4, contacts + vips + 1}, false},
 		{"A contact is created in GHL", s.created, cost{1, 1}, false},
 		{"She is edited 20 times in a burst", s.burst, cost{2, 2}, false},
-		{"She is tagged", s.tagged, cost{1, 1}, false},
+		{"She is tagged as a VIP", s.tagged, cost{1, 2}, false},
+		{"She is tagged as a new lead", s.newLead, cost{8, 3}, false},
 		{"A task and a note are added to her", s.taskAndNote, cost{4, 2}, false},
-		{"The task is completed and the note deleted", s.taskDone, cost{4, 2}, false},
+		{"The task is completed and the note deleted, and GHL says each three times", s.taskDone, cost{4, 3}, false},
+		{"Another task of hers is not done in time", s.overdue, cost{6, 2}, false},
 		{"Another is renamed while Rankr is down", s.renamedWhileDown, cost{2, 1}, true},
-		{"She changes without any webhook, and a poll finds it", s.foundByPoll, cost{3, 1}, false},
+		{"A task of hers is edited, which GHL tells nobody", s.taskEdited, cost{5, 1}, false},
+		{"She changes without any webhook, and a poll finds it", s.foundByPoll, cost{4, 1}, false},
+		{"Nothing has changed, and a poll looks all the same", s.idlePoll, cost{3, 0}, false},
+		{"She is attached to a business, which GHL tells nobody either", s.attached, cost{6, 2}, false},
 		{"A contact is created whom Rankr already had", s.adopted, cost{1, 2}, false},
 		{"A contact is created who could be two records in Rankr", s.ambiguous, cost{1, 0}, false},
 		{"She is deleted in GHL", s.deleted, cost{2, 1}, false},
@@ -83,7 +91,7 @@ func (s *story) play(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.schedule(ctx).Unpause(ctx, client.ScheduleUnpauseOptions{Note: "the story is over"})
 }
 
 // tell plays one moment and says in a line how it ended, and in another where to look and what it cost.
@@ -96,7 +104,7 @@ func (s *story) tell(ctx context.Context, m moment) error {
 	defer cancel()
 	ended, wrong := m.play(scene)
 	if wrong == nil && ended.workflow != "" && !m.goesOn {
-		wrong = s.quiet(scene, ended.workflow)
+		wrong = s.quiet(scene, append(ended.others, ended.workflow)...)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -149,20 +157,50 @@ func (s *story) spent(ctx context.Context, shaken bool) (cost, error) {
 	return spent, nil
 }
 
-// quiet waits until the workflow's newest run has completed: what it costs is then known.
-func (s *story) quiet(ctx context.Context, workflow string) error {
+// quiet waits until nothing is left to do for the workflows: what it costs is then known. A webhook is delivered once
+// Temporal has it, and whoever starts another of the workflows ends after that: where all have ended, and a second look
+// finds the same, nothing is under way.
+func (s *story) quiet(ctx context.Context, workflows ...string) error {
+	before, now := "", ""
 	for {
-		run, err := s.temporal.DescribeWorkflowExecution(ctx, workflow, "")
-		switch {
-		case err != nil:
+		if err := s.ghl.Settle(ctx); err != nil {
 			return err
-		case run.GetWorkflowExecutionInfo().GetCloseTime() != nil:
-			return s.temporal.GetWorkflow(ctx, workflow, "").Get(ctx, nil)
+		}
+		open := ""
+		before, now = now, ""
+		for _, workflow := range workflows {
+			run, ended, err := s.newest(ctx, workflow)
+			if err != nil {
+				return err
+			}
+			if now += run + " "; !ended {
+				open = workflow
+			}
+		}
+		if open == "" && now == before {
+			return nil
 		}
 		if err := nap(ctx); err != nil {
-			return fmt.Errorf("%s goes on and on", workflow)
+			return fmt.Errorf("%s goes on and on", open)
 		}
 	}
+}
+
+// newest is the workflow's newest run, and whether it has ended; how it did is no matter where it was never started.
+func (s *story) newest(ctx context.Context, workflow string) (run string, ended bool, err error) {
+	found, err := s.temporal.DescribeWorkflowExecution(ctx, workflow, "")
+	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+		return "", true, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	info := found.GetWorkflowExecutionInfo()
+	run = info.GetExecution().GetRunId()
+	if info.GetCloseTime() == nil {
+		return run, false, nil
+	}
+	return run, true, s.temporal.GetWorkflow(ctx, workflow, run).Get(ctx, nil)
 }
 
 // link is where the UI shows the workflow's newest run; empty where there is none, or no UI.
@@ -183,17 +221,26 @@ func (s *story) link(ctx context.Context, workflow string) string {
 
 func (s *story) firstPoll(ctx context.Context) (end, error) {
 	began := time.Now()
-	if err := s.poll(ctx); err != nil {
+	poll, err := s.poll(ctx)
+	if err != nil {
 		return end{}, err
 	}
-	err := s.until(ctx, func(records []rankrtest.Record) string {
-		if len(records) != contacts {
-			return fmt.Sprintf("Rankr has %d records instead of %d", len(records), contacts)
+	// One that comes by itself would be counted to whatever moment it falls into.
+	if err := s.schedule(ctx).Pause(ctx, client.SchedulePauseOptions{Note: "the demo's story asks for polls itself"}); err != nil {
+		return end{}, err
+	}
+	err = s.until(ctx, func(records []rankrtest.Record) string {
+		members := 0
+		for _, record := range records {
+			members += len(record.Segments)
+		}
+		if len(records) != contacts || members != vips {
+			return fmt.Sprintf("Rankr has %d records and %d in segments instead of %d and %d", len(records), members, contacts, vips)
 		}
 		return ""
 	})
 	return end{
-		fmt.Sprintf("all %d are in Rankr %s later", contacts, since(began)), names.Contacts(s.fakes.Location),
+		fmt.Sprintf("all %d are in Rankr %s later, and %d VIPs are in the segment that a rule has for them", contacts, since(began), vips), names.Contacts(s.fakes.Location), []string{poll},
 	}, err
 }
 
@@ -220,7 +267,7 @@ func (s *story) created(ctx context.Context) (end, error) {
 		}
 		return ""
 	})
-	return end{"she is in Rankr " + since(began) + " later", s.ofHero()}, err
+	return end{words: "she is in Rankr " + since(began) + " later", workflow: s.ofHero()}, err
 }
 
 func (s *story) burst(ctx context.Context) (end, error) {
@@ -235,21 +282,82 @@ func (s *story) burst(ctx context.Context) (end, error) {
 	if err := s.ghl.Settle(ctx); err != nil {
 		return end{}, err
 	}
-	return end{"Rankr has the last edit, and was written to once the burst was over", s.ofHero()}, s.untilField(ctx, s.hero.ID, "city", city)
+	return end{words: "Rankr has the last edit, and was written to once the burst was over", workflow: s.ofHero()}, s.untilField(ctx, s.hero.ID, "city", city)
 }
 
 func (s *story) tagged(ctx context.Context) (end, error) {
+	segments, err := s.rankr.Segments(ctx)
+	if err != nil {
+		return end{}, err
+	}
+	if len(segments) != 1 {
+		return end{}, fmt.Errorf("Rankr has %s", count(len(segments), "segment"))
+	}
 	if _, err := s.ghl.Tag(ctx, s.hero.ID, "VIP"); err != nil {
 		return end{}, err
 	}
-	err := s.until(ctx, func(records []rankrtest.Record) string {
+	err = s.until(ctx, func(records []rankrtest.Record) string {
 		mirror, why := only(records, s.hero.ID)
-		if why == "" && (!slices.Contains(mirror.Tags, "vip") || !slices.Contains(mirror.Tags, "lead")) {
+		switch {
+		case why != "":
+			return why
+		case !slices.Contains(mirror.Tags, "vip") || !slices.Contains(mirror.Tags, "lead"):
+			return fmt.Sprintf("her tags in Rankr are %q", mirror.Tags)
+		case !slices.Equal(mirror.Segments, []string{segments[0].ID}):
+			return fmt.Sprintf("she is in %s", count(len(mirror.Segments), "segment"))
+		}
+		return ""
+	})
+	return end{words: "Rankr has the tag, and a rule puts her into the segment VIPs", workflow: s.ofHerSegments(), others: s.ofHers()}, err
+}
+
+// newLead sets off a tag workflow, whose own writes come back as webhooks.
+func (s *story) newLead(ctx context.Context) (end, error) {
+	if _, err := s.ghl.Tag(ctx, s.hero.ID, "new lead"); err != nil {
+		return end{}, err
+	}
+	err := s.untilItems(ctx, func(tasks []rankrtest.Task, _ []rankrtest.Note) string {
+		if len(titled(tasks, "Call Mira")) != 1 {
+			return fmt.Sprintf("Rankr has %s of hers", count(len(tasks), "task"))
+		}
+		return ""
+	})
+	if err != nil {
+		return end{}, err
+	}
+	if err := s.untilTag(ctx, "nurture"); err != nil {
+		return end{}, err
+	}
+	if err := s.quiet(ctx, s.ofHers()...); err != nil {
+		return end{}, err
+	}
+	tasks, err := s.ghl.Tasks(ctx, s.hero.ID)
+	if err != nil {
+		return end{}, err
+	}
+	if len(tasks) != 1 {
+		return end{}, fmt.Errorf("GHL has %s of hers", count(len(tasks), "task"))
+	}
+	s.call = tasks[0]
+	return end{
+		words:    "a rule makes a task and a tag in GHL, which tells of both; Rankr has them, and nothing goes round",
+		workflow: s.ofHerSegments(), others: s.ofHers(),
+	}, nil
+}
+
+func (s *story) untilTag(ctx context.Context, tag string) error {
+	return s.until(ctx, func(records []rankrtest.Record) string {
+		mirror, why := only(records, s.hero.ID)
+		if why == "" && !slices.Contains(mirror.Tags, tag) {
 			why = fmt.Sprintf("her tags in Rankr are %q", mirror.Tags)
 		}
 		return why
 	})
-	return end{"Rankr has the tag, added to those that were there", s.ofHero()}, err
+}
+
+// titled are the tasks with a title.
+func titled(tasks []rankrtest.Task, title string) []rankrtest.Task {
+	return slices.DeleteFunc(slices.Clone(tasks), func(t rankrtest.Task) bool { return t.Title != title })
 }
 
 func (s *story) taskAndNote(ctx context.Context) (end, error) {
@@ -263,28 +371,61 @@ func (s *story) taskAndNote(ctx context.Context) (end, error) {
 		return end{}, err
 	}
 	err = s.untilItems(ctx, func(tasks []rankrtest.Task, notes []rankrtest.Note) string {
-		if len(tasks) != 1 || tasks[0].ExternalID != s.task.ID || len(notes) != 1 || notes[0].ExternalID != s.note.ID {
+		if len(tasks) != 2 || len(titled(tasks, s.task.Title)) != 1 || len(notes) != 1 || notes[0].ExternalID != s.note.ID {
 			return fmt.Sprintf("Rankr has %s and %s of hers", count(len(tasks), "task"), count(len(notes), "note"))
 		}
 		return ""
 	})
-	return end{"both are with her record in Rankr " + since(began) + " later", s.ofHerTasks()}, err
+	return end{words: "both are with her record in Rankr " + since(began) + " later", workflow: s.ofHerTasks()}, err
 }
 
-func (s *story) taskDone(ctx context.Context) (end, error) {
+func (s *story) taskDone(ctx context.Context) (_ end, err error) {
+	if err := s.ghl.Set(ctx, map[string]any{"duplicateWebhooks": 2}); err != nil {
+		return end{}, err
+	}
+	defer func() { err = errors.Join(err, s.ghl.Set(ctx, map[string]any{"duplicateWebhooks": 0})) }()
 	if _, err := s.ghl.CompleteTask(ctx, s.task.ID); err != nil {
 		return end{}, err
 	}
 	if err := s.ghl.DeleteNote(ctx, s.note.ID); err != nil {
 		return end{}, err
 	}
-	err := s.untilItems(ctx, func(tasks []rankrtest.Task, notes []rankrtest.Note) string {
-		if len(tasks) != 1 || !tasks[0].Done || len(notes) != 0 {
+	followed := func(tasks []rankrtest.Task, notes []rankrtest.Note) string {
+		done := titled(tasks, s.task.Title)
+		if len(done) != 1 || !done[0].Done || len(notes) != 0 {
 			return "the task is open or the note is there"
+		}
+		if n := len(titled(tasks, "Ask what came of it: "+s.task.Title)); n != 1 {
+			return fmt.Sprintf("the team has %s", count(n, "follow-up"))
+		}
+		return ""
+	}
+	if err := s.untilItems(ctx, followed); err != nil {
+		return end{}, err
+	}
+	if err := s.quiet(ctx, s.ofHers()...); err != nil {
+		return end{}, err
+	}
+	return end{words: "so they are in Rankr, and the team has its follow-up, once", workflow: s.ofHerTasks()}, s.untilItems(ctx, followed)
+}
+
+// overdue waits for a due date, of which GHL has no event.
+func (s *story) overdue(ctx context.Context) (end, error) {
+	due := time.Now().Truncate(time.Second).Add(3 * time.Second)
+	task, err := s.ghl.AddTask(ctx, s.hero.ID, ghltest.Task{Title: "Ask for the signature", Due: due})
+	if err != nil {
+		return end{}, err
+	}
+	err = s.untilItems(ctx, func(tasks []rankrtest.Task, _ []rankrtest.Note) string {
+		if n := len(titled(tasks, "Overdue in GHL: "+task.Title)); n != 1 {
+			return fmt.Sprintf("the team has %s", count(n, "follow-up"))
 		}
 		return ""
 	})
-	return end{"so they are in Rankr; what people write there themselves is never touched", s.ofHerTasks()}, err
+	return end{
+		words:    "the team has its follow-up " + since(due) + " after it was due, though GHL tells nobody",
+		workflow: names.DueDate(s.fakes.Location, s.hero.ID, task.ID), others: s.ofHers(),
+	}, err
 }
 
 // untilItems waits until a look at the tasks and notes of the hero's record finds nothing wrong.
@@ -336,7 +477,25 @@ func (s *story) renamedWhileDown(ctx context.Context) (end, error) {
 	}
 	words := fmt.Sprintf("Rankr refused %d times in %s; once it was back it got the new name (one more look, 30 s later, "+
 		"makes sure that no refused write lands late)", refused, down)
-	return end{words, names.Contact(s.fakes.Location, s.shaken)}, s.untilField(ctx, s.shaken, "lastName", "Holm-Okafor")
+	return end{words: words, workflow: names.Contact(s.fakes.Location, s.shaken)}, s.untilField(ctx, s.shaken, "lastName", "Holm-Okafor")
+}
+
+func (s *story) taskEdited(ctx context.Context) (end, error) {
+	const title = "Call Mira in the morning"
+	if _, err := s.ghl.EditTask(ctx, s.call.ID, map[string]any{"title": title}); err != nil {
+		return end{}, err
+	}
+	poll, err := s.poll(ctx)
+	if err != nil {
+		return end{}, err
+	}
+	err = s.untilItems(ctx, func(tasks []rankrtest.Task, _ []rankrtest.Note) string {
+		if len(titled(tasks, title)) != 1 {
+			return "Rankr has the old title"
+		}
+		return ""
+	})
+	return end{words: "the poll compares open tasks, and Rankr has the new title", workflow: s.ofHerTasks(), others: []string{poll}}, err
 }
 
 func (s *story) foundByPoll(ctx context.Context) (end, error) {
@@ -354,11 +513,51 @@ func (s *story) foundByPoll(ctx context.Context) (end, error) {
 		return end{}, errors.New("her new number was in Rankr before anybody looked")
 	}
 	began := time.Now()
-	if err := s.poll(ctx); err != nil {
+	poll, err := s.poll(ctx)
+	if err != nil {
 		return end{}, err
 	}
 	err = s.untilField(ctx, s.hero.ID, "phone", "+13125550199")
-	return end{"Rankr has her new number " + since(began) + " after the poll began", s.ofHero()}, err
+	return end{words: "Rankr has her new number " + since(began) + " after the poll was asked for", workflow: s.ofHero(), others: []string{poll}}, err
+}
+
+func (s *story) idlePoll(ctx context.Context) (end, error) {
+	poll, err := s.poll(ctx)
+	return end{words: "a call each for contacts, open tasks and businesses", workflow: poll}, err
+}
+
+func (s *story) attached(ctx context.Context) (end, error) {
+	business, err := s.ghl.AddBusiness(ctx, s.fakes.Location, ghltest.Business{Name: "Holm Ltd", Country: "US"})
+	if err != nil {
+		return end{}, err
+	}
+	if _, err := s.ghl.Attach(ctx, s.hero.ID, business.ID); err != nil {
+		return end{}, err
+	}
+	poll, err := s.poll(ctx)
+	if err != nil {
+		return end{}, err
+	}
+	err = eventually(ctx, func() (string, error) {
+		mirrors, err := s.rankr.Mirrors(ctx, s.hero.ID)
+		if err != nil {
+			return "", err
+		}
+		businesses, err := s.rankr.Businesses(ctx)
+		switch mirror, why := only(mirrors, s.hero.ID); {
+		case err != nil || why != "":
+			return why, err
+		case len(businesses) != 1 || businesses[0].ExternalID != business.ID || businesses[0].Name != business.Name:
+			return fmt.Sprintf("Rankr has %d businesses", len(businesses)), nil
+		case mirror.BusinessID != businesses[0].ID:
+			return "she is not attached in Rankr", nil
+		}
+		return "", nil
+	})
+	return end{
+		words:    "the poll compares them, the business is in Rankr, and she is attached to it there",
+		workflow: names.Business(s.fakes.Location, business.ID), others: append(s.ofHers(), poll),
+	}, err
 }
 
 func (s *story) adopted(ctx context.Context) (end, error) {
@@ -388,7 +587,7 @@ func (s *story) adopted(ctx context.Context) (end, error) {
 		}
 		return ""
 	})
-	return end{"that record is linked and filled; what only Rankr had stays", names.Contact(s.fakes.Location, contact.ID)}, err
+	return end{words: "that record is linked and filled; what only Rankr had stays", workflow: names.Contact(s.fakes.Location, contact.ID)}, err
 }
 
 func (s *story) ambiguous(ctx context.Context) (end, error) {
@@ -432,7 +631,7 @@ func (s *story) ambiguous(ctx context.Context) (end, error) {
 		})
 	}
 	words := fmt.Sprintf("neither is touched; starter problems says: %s", problem.Remedy)
-	return end{words, names.Contact(s.fakes.Location, contact.ID)}, err
+	return end{words: words, workflow: names.Contact(s.fakes.Location, contact.ID)}, err
 }
 
 func (s *story) deleted(ctx context.Context) (end, error) {
@@ -453,7 +652,7 @@ func (s *story) deleted(ctx context.Context) (end, error) {
 		}
 		return ""
 	})
-	return end{"the record that we made in Rankr is gone, once GHL showed that the location is well", s.ofHero()}, err
+	return end{words: "the record that we made in Rankr is gone, once GHL showed that the location is well", workflow: s.ofHero()}, err
 }
 
 func (s *story) badSignature(ctx context.Context) (end, error) {
@@ -526,15 +725,49 @@ func (s *story) ofHero() string { return names.Contact(s.fakes.Location, s.hero.
 
 func (s *story) ofHerTasks() string { return names.TasksAndNotes(s.fakes.Location, s.hero.ID) }
 
-// poll asks for a poll as a person would.
-func (s *story) poll(ctx context.Context) error {
-	return eventually(ctx, func() (string, error) {
+func (s *story) ofHerSegments() string { return names.Segments(s.fakes.Location, s.hero.ID) }
+
+// ofHers are all workflows of the hero, but those that wait for due dates.
+func (s *story) ofHers() []string { return []string{s.ofHero(), s.ofHerTasks(), s.ofHerSegments()} }
+
+// poll asks for a poll as a person would, and returns the workflow that it became.
+func (s *story) poll(ctx context.Context) (workflow string, err error) {
+	schedule, before := s.schedule(ctx), 0
+	err = eventually(ctx, func() (string, error) {
+		polls, err := schedule.Describe(ctx)
+		if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+			return "the worker has made no schedule", nil // it does so soon after its start
+		}
+		if err != nil {
+			return "", err
+		}
+		before = polls.Info.NumActions
 		result, err := s.stack.Run(ctx, s.settings, "starter", "poll", "now")
-		if err == nil && result.Code != 0 { // the worker makes the schedule soon after its start
+		if err == nil && result.Code != 0 {
 			return "starter poll now: " + result.Stderr, nil
 		}
 		return "", err
 	})
+	if err != nil {
+		return "", err
+	}
+	err = eventually(ctx, func() (string, error) {
+		polls, err := schedule.Describe(ctx)
+		if err != nil {
+			return "", err
+		}
+		runs := polls.Info.RecentActions
+		if polls.Info.NumActions == before || len(runs) == 0 {
+			return "no poll begins", nil
+		}
+		workflow = runs[len(runs)-1].StartWorkflowResult.WorkflowID
+		return "", nil
+	})
+	return workflow, err
+}
+
+func (s *story) schedule(ctx context.Context) client.ScheduleHandle {
+	return s.temporal.ScheduleClient().GetHandle(ctx, names.Poll(s.fakes.Location))
 }
 
 func (s *story) untilField(ctx context.Context, contact, field, value string) error {
