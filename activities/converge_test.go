@@ -94,27 +94,15 @@ type convergence struct {
 	company              string                      // the id of a business of theirs
 	employed             map[string]string           // by contact without one in GHL: the record that they attached to it
 	discarded            map[string]bool             // contacts of which a person deleted a task
+	removed              map[string]bool             // contacts whose record a person deleted in Rankr, with all that was on it
 }
 
 func newConvergence(t *rapid.T, w *world, location string) *convergence {
-	c := &convergence{T: t, world: w, location: location, queue: &jobs{waiting: map[string]job{}}, theirs: map[string]rankrtest.Record{}, employed: map[string]string{}, discarded: map[string]bool{}}
+	c := &convergence{T: t, world: w, location: location, queue: &jobs{waiting: map[string]job{}}, theirs: map[string]rankrtest.Record{}, employed: map[string]string{}, discarded: map[string]bool{}, removed: map[string]bool{}}
 	w.ghl.Heal()
 	w.rankr.Set(func(k *rankrtest.Knobs) { k.Faults = nil })
 	w.ghl.PutLocation(ghltest.Location{ID: location, Country: "CH"})
-	base := w.contacts
-	d := &c.deeds
-	d.contacts = &activities.Contacts{
-		Source: base.Source, Destination: base.Destination, Links: base.Links, Nudge: c.queue, Prints: base.Prints, StoreID: base.StoreID,
-		Quiet: base.Quiet, Lease: base.Lease, Searchable: base.Searchable, Rules: base.Rules,
-	}
-	d.segments = &activities.Segments{Contacts: d.contacts, Source: w.segments.Source, Destination: w.segments.Destination}
-	d.contacts.Segments = d.segments
-	d.businesses = &activities.Businesses{Contacts: d.contacts, Source: w.business.Source, Destination: w.business.Destination}
-	d.tasks = &activities.TasksAndNotes{Contacts: d.contacts, Source: w.tasks.Source, Destination: w.tasks.Destination, Rules: base.Rules}
-	d.polls = &activities.Polls{
-		Source: base.Source, Destination: base.Destination, Tasks: w.tasks.Source, Businesses: w.business.Source, Rules: base.Rules,
-		Prints: base.Prints, Ticks: w.store, Nudge: c.queue,
-	}
+	c.restart()
 	c.poll() // changes count from here
 	var err error
 	c.foreign, err = w.rankr.Add(rankrtest.Record{Fields: map[string]any{"firstName": "Nobody's", "email": location + "-foreign@example.com"}})
@@ -128,11 +116,28 @@ func newConvergence(t *rapid.T, w *world, location string) *convergence {
 	return c
 }
 
+// restart makes the deeds of a new process, which remember nothing.
+func (c *convergence) restart() {
+	w, base, d := c.world, c.world.contacts, &c.deeds
+	d.contacts = &activities.Contacts{
+		Source: base.Source, Destination: base.Destination, Links: base.Links, Nudge: c.queue, Prints: base.Prints, StoreID: base.StoreID,
+		Quiet: base.Quiet, Lease: base.Lease, Searchable: base.Searchable, Rules: base.Rules,
+	}
+	d.segments = &activities.Segments{Contacts: d.contacts, Source: w.segments.Source, Destination: w.segments.Destination}
+	d.contacts.Segments = d.segments
+	d.businesses = &activities.Businesses{Contacts: d.contacts, Source: w.business.Source, Destination: w.business.Destination}
+	d.tasks = &activities.TasksAndNotes{Contacts: d.contacts, Source: w.tasks.Source, Destination: w.tasks.Destination, Rules: base.Rules}
+	d.polls = &activities.Polls{
+		Source: base.Source, Destination: base.Destination, Tasks: w.tasks.Source, Businesses: w.business.Source, Rules: base.Rules,
+		Prints: base.Prints, Ticks: w.store, Nudge: c.queue,
+	}
+}
+
 // edit is one edit that a person makes, with its webhook, and perhaps a fault from now on.
 func (c *convergence) edit() {
-	edits := []func(){c.create, c.change, c.tag, c.untag, c.addTask, c.changeTask, c.completeTask, c.addNote, c.changeNote, c.attach, c.act, c.addAgain}
+	edits := []func(){c.create, c.change, c.tag, c.untag, c.addTask, c.changeTask, c.completeTask, c.addNote, c.changeNote, c.attach, c.act, c.addAgain, c.restart}
 	if len(c.contacts) > 1 {
-		edits = append(edits, c.delete, c.deleteTask, c.deleteNote, c.detach, c.addBusiness, c.changeBusiness)
+		edits = append(edits, c.delete, c.deleteTask, c.deleteNote, c.detach, c.addBusiness, c.changeBusiness, c.deleteBusiness, c.removeRecord)
 	}
 	c.passInGHL(3 * time.Second) // its Date has whole seconds, and people are slower than this test
 	if rapid.IntRange(0, 3).Draw(c.T, "fault") == 0 {
@@ -341,6 +346,13 @@ func (c *convergence) attach() {
 	}
 }
 
+func (c *convergence) deleteBusiness() {
+	if business, ok := c.one(c.businesses, "business"); ok {
+		require.NoError(c, c.ghl.DeleteBusiness(business))
+		c.businesses = slices.DeleteFunc(c.businesses, func(other string) bool { return other == business })
+	}
+}
+
 func (c *convergence) detach() {
 	if contact, ok := c.one(c.contacts, "contact"); ok {
 		_, err := c.ghl.Detach(contact)
@@ -371,21 +383,50 @@ func (c *convergence) act() {
 	}
 }
 
+// removeRecord is a person who deletes a mirrored record in Rankr: it is made again with the contact's next change.
+func (c *convergence) removeRecord() {
+	contact, _ := c.one(c.contacts, "contact")
+	if record, there := c.rankr.Mirror(contact); there {
+		require.NoError(c, c.rankr.Remove(record.ID))
+		c.removed[contact] = true
+	}
+}
+
 // fail lets something go wrong at one of the next calls.
 func (c *convergence) fail() {
 	skip := rapid.IntRange(0, 3).Draw(c.T, "after")
 	if rapid.Bool().Draw(c.T, "in GHL") {
 		fault := rapid.SampledFrom([]ghltest.Fault{
-			{Status: 500}, {Status: 429, RetryAfter: "1"}, {ResetBefore: true}, {ResetAfter: true}, {Cut: true}, {HTML: true, Status: 200}, {Foreign: true}, {Empty: true},
-			{Operation: "contacts.tags.*", ResetAfter: true}, {Operation: "contacts.tasks.create", ResetAfter: true}, {Operation: "contacts.tasks.create", Status: 502, Landed: true},
+			{Status: 500},
+			{Status: 429, RetryAfter: "1"},
+			{ResetBefore: true},
+			{ResetAfter: true},
+			{Cut: true},
+			{HTML: true, Status: 200},
+			{Foreign: true},
+			{Empty: true},
+			{Operation: "contacts.tags.*", ResetAfter: true},
+			{Operation: "contacts.tasks.create", ResetAfter: true},
+			{Operation: "contacts.tasks.create", Status: 502, Landed: true},
 		}).Draw(c.T, "fault in GHL")
 		fault.Skip, fault.Times, fault.Location = skip, 1, c.location
 		c.ghl.Fail(fault)
 		return
 	}
 	fault := rapid.SampledFrom([]rankrtest.Fault{
-		{Status: 500}, {Status: 503, AfterEffect: true}, {Status: 429, RetryAfter: 1}, {ResetBefore: true}, {ResetAfter: true}, {Cut: true}, {HTML: true}, {Foreign: true}, {Empty: true},
-		{Operation: "*.create", ResetAfter: true}, {Operation: "*.create", Status: 502, AfterEffect: true}, {Operation: "*.update", ResetAfter: true}, {Operation: "segments.*", ResetAfter: true},
+		{Status: 500},
+		{Status: 503, AfterEffect: true},
+		{Status: 429, RetryAfter: 1},
+		{ResetBefore: true},
+		{ResetAfter: true},
+		{Cut: true},
+		{HTML: true},
+		{Foreign: true},
+		{Empty: true},
+		{Operation: "*.create", ResetAfter: true},
+		{Operation: "*.create", Status: 502, AfterEffect: true},
+		{Operation: "*.update", ResetAfter: true},
+		{Operation: "segments.*", ResetAfter: true},
 	}).Draw(c.T, "fault in Rankr")
 	fault.Skip, fault.Times = skip, 1
 	c.rankr.Set(func(k *rankrtest.Knobs) { k.Faults = append(k.Faults, fault) })
@@ -398,6 +439,10 @@ func (c *convergence) job() bool {
 		return false
 	}
 	key := rapid.SampledFrom(keys).Draw(c.T, "job")
+	if strings.HasPrefix(key, "contact/") && rapid.Bool().Draw(c.T, "page") {
+		c.page()
+		return true
+	}
 	j := c.queue.take(key)
 	c.pass(3 * time.Second)
 	result, err := c.do(j)
@@ -414,6 +459,38 @@ func (c *convergence) job() bool {
 		c.queue.put(job{kind: j.kind, id: j.id, hint: names.Hint{Contact: j.id, Confirm: true}})
 	}
 	return true
+}
+
+// page does for all contacts that wait what a job does for one.
+func (c *convergence) page() {
+	var in activities.PageRound
+	waiting := map[string]job{}
+	for _, key := range c.queue.keys() {
+		if strings.HasPrefix(key, "contact/") {
+			j := c.queue.take(key)
+			waiting[j.id] = j
+			in.Hints, in.Failures = append(in.Hints, j.hint), max(in.Failures, j.failures)
+		}
+	}
+	in.Location = c.location
+	c.pass(3 * time.Second)
+	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+	env.RegisterActivity(c.deeds.contacts)
+	value, err := env.ExecuteActivity(c.deeds.contacts.BringPageIntoStep, in)
+	if err != nil {
+		for _, j := range waiting {
+			j.failures++
+			c.queue.put(j)
+		}
+		c.pass(31 * time.Second)
+		return
+	}
+	var answer activities.PageAnswer
+	require.NoError(c, value.Get(&answer))
+	for _, reference := range answer.Waiting {
+		c.queue.put(job{kind: "contact", id: reference.Contact, hint: reference.Hint})
+		c.pass(time.Until(reference.NotBefore))
+	}
 }
 
 func (c *convergence) do(j job) (crm.Result, error) {
@@ -457,6 +534,17 @@ func (c *convergence) poll() {
 func (c *convergence) settle() {
 	c.ghl.Heal()
 	c.rankr.Set(func(k *rankrtest.Knobs) { k.Faults = nil })
+	for _, hear := range []func(context.Context, string, names.Hint) error{c.queue.Contact, c.queue.TasksAndNotes} {
+		c.drain()
+		c.passInGHL(3 * time.Second)
+		for _, contact := range c.contacts {
+			if c.removed[contact] { // what is made again, is so with the next change
+				_, err := c.ghl.Edit(contact, func(g *ghltest.Contact) { g.City += "!" })
+				require.NoError(c, err)
+				require.NoError(c, hear(context.Background(), c.location, names.Hint{Contact: contact, Received: time.Now()}))
+			}
+		}
+	}
 	for range 3 {
 		c.drain()
 		c.pass(11 * time.Minute)
@@ -569,7 +657,7 @@ func (c *convergence) checkTasks(contact, record string) {
 	}
 	require.Equal(c, want, have, "tasks")
 	for _, task := range c.ghl.Tasks(contact) {
-		if task.Completed {
+		if task.Completed && !c.removed[contact] {
 			require.Equal(c, 1, followUps["followUp:done:"+task.ID], "the follow-up of a completed task")
 		}
 	}
