@@ -351,9 +351,9 @@ func (t *tick) release(ctx context.Context) error {
 		nudge nudge
 		waits func(contact crm.Link, businesses map[string]crm.Link) bool
 	}{
-		{crm.TasksAndNotes, t.Nudge.TasksAndNotes, func(contact crm.Link, _ map[string]crm.Link) bool { return stuck(contact) }},
+		{crm.TasksAndNotes, t.Nudge.TasksAndNotes, func(contact crm.Link, _ map[string]crm.Link) bool { return stuck(contact) || lost(contact) }},
 		{crm.Segments, t.Nudge.Segments, func(contact crm.Link, businesses map[string]crm.Link) bool {
-			return stuck(contact) || stuck(businesses[contact.Decision.Business])
+			return stuck(contact) || lost(contact) || stuck(businesses[contact.Decision.Business])
 		}},
 		{crm.ABusiness, t.Nudge.Business, nil},
 	} {
@@ -377,6 +377,9 @@ func (t *tick) release(ctx context.Context) error {
 
 // stuck tells whether a contact or business can't be linked until somebody solves a problem of its own.
 func stuck(link crm.Link) bool { return link.RankrID == "" && link.Problem != "" }
+
+// lost tells whether a contact's record may be gone from Rankr and a problem keeps it from being made again.
+func lost(contact crm.Link) bool { return !contact.Sure() && contact.Problem != "" }
 
 // freed are the contacts for which the object had to wait until they, or their business, come into step, and need not any more.
 func (t *tick) freed(ctx context.Context, object crm.Object, waits func(crm.Link, map[string]crm.Link) bool) ([]string, error) {

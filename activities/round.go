@@ -366,7 +366,8 @@ func (r *round) askContact(ctx context.Context) error {
 	return nudgeError(r.Nudge.Contact(ctx, r.ref.Location, names.Hint{Contact: r.ref.Contact}))
 }
 
-// lostRecord asks for the contact's own round when its record is gone from Rankr: only that one may make it again.
+// lostRecord asks for the contact's own round when its record is gone from Rankr: only that one may make it again. While it
+// has been asked and has a problem, this waits for that to be solved.
 func (r *round) lostRecord(ctx context.Context, err error) error {
 	if !hasCode(err, crm.RankrNotFound) {
 		return err
@@ -375,8 +376,13 @@ func (r *round) lostRecord(ctx context.Context, err error) error {
 	if linkErr != nil {
 		return storeError(linkErr)
 	}
-	if err := r.Links.Unsure(ctx, contact); err != nil {
-		return storeError(err)
+	switch {
+	case contact.Sure():
+		if err := r.Links.Unsure(ctx, contact); err != nil {
+			return storeError(err)
+		}
+	case contact.Problem != "":
+		return &crm.Error{Code: crm.NotLinked, Operation: "link"}
 	}
 	if err := r.askContact(ctx); err != nil {
 		return err

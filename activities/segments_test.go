@@ -592,6 +592,44 @@ func TestWhatBelongsToAContactFollowsWhenItsRecordChangesHands(t *testing.T) {
 	assert.Equal(t, "met her again", notes[0].Content)
 }
 
+func TestWhatBelongsToAContactWaitsWhenItsLostRecordCanNotBeMadeAgain(t *testing.T) {
+	w := newWorld(t)
+	w.withRules(segmentRules)
+	ann := w.ghl.Create(loc, ghltest.Contact{Email: "ann@example.com"})
+	w.good(ann.ID)
+	hints := w.nudged.takeHints(&w.nudged.segments)
+	require.Len(t, hints, 1)
+	require.NoError(t, w.rankr.Remove(w.mirror(ann.ID).ID))
+	for range 2 {
+		_, err := w.rankr.Add(rankrtest.Record{Fields: map[string]any{"email": "ann@example.com"}})
+		require.NoError(t, err)
+	}
+	ref := crm.Ref{Location: loc, Contact: ann.ID}
+	for _, deed := range []func(activities.Round) (crm.Result, error){w.segmentDeed, w.alignDeed} {
+		var result crm.Result
+		for failures := range 2 {
+			var err error
+			if result, err = deed(activities.Round{Ref: ref, Hint: hints[0], Failures: failures}); err == nil {
+				break
+			}
+			require.Equal(t, crm.Ambiguous, w.good(ann.ID).Code)
+			w.pass(3 * time.Second)
+		}
+		assert.Equal(t, crm.NotLinked, result.Code, "nothing is asked for again and again")
+	}
+	w.polls.Since = time.Now().Add(-time.Hour)
+	w.tick(activities.Tick{})
+	assert.Empty(t, append(w.nudged.takeHints(&w.nudged.segments), w.nudged.takeHints(&w.nudged.tasks)...), "nor by polls")
+	found := w.rankr.All()
+	require.NoError(t, w.rankr.Remove(found[len(found)-1].ID))
+	w.nudged.take()
+	require.Equal(t, crm.Updated, w.good(ann.ID).Outcome)
+	w.nudged.takeHints(&w.nudged.segments)
+	w.tick(activities.Tick{})
+	assert.Len(t, w.nudged.takeHints(&w.nudged.segments), 1)
+	assert.Len(t, w.nudged.takeHints(&w.nudged.tasks), 1)
+}
+
 func count(calls []string, operation string) (n int) {
 	for _, call := range calls {
 		if call == operation {
