@@ -197,13 +197,16 @@ func tell(grant crm.Grant, lines []line, failures []*crm.Error, missed error) pa
 		shown.Title, shown.Locations = "Kept, but not started yet", lines
 		return shown
 	}
-	shown.Words = []string{"The contacts of what is listed here are kept in step from now on. You can close this page."}
+	if len(failures) == 0 && missed == nil {
+		shown.Words = []string{"The contacts of these locations are kept in step from now on. You can close this page."}
+		return shown.future(grant)
+	}
+	shown.result, shown.Again, shown.Title = partly, true, "Connected, but not all of it"
+	shown.Words = []string{"The contacts of these locations are kept in step from now on, but for those with a note."}
 	if len(failures) > 0 {
-		shown.result, shown.Again, shown.Title = partly, true, "Connected, but not all of it"
 		shown.Words = append(shown.Words, advice(failures[0]))
 	}
 	if missed != nil {
-		shown.result, shown.Again, shown.Title = partly, true, "Connected, but not all of it"
 		shown.Words = append(shown.Words,
 			"There may be more locations: GHL did not tell all that have the app. "+sentence(crm.Catalogue[known(missed).Code].Sentence),
 			advice(known(missed)))

@@ -454,6 +454,8 @@ func TestALocationThatCanNotBeStartedKeepsNoOtherFromIt(t *testing.T) {
 	assert.Equal(t, 200, page.status)
 	assert.Contains(t, page.text, "<code>two</code><br>Kept, but not started: the Temporal server can&#39;t be reached.")
 	assert.Equal(t, []string{"one", "three"}, w.started)
+	assert.Contains(t, page.text, "but for those with a note")
+	assert.NotContains(t, page.text, "close this page")
 	assert.Equal(t, "partly", w.last())
 	w.secretive()
 }
