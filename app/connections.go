@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/rankrsync/rankrsync/clients/rest"
 	"github.com/rankrsync/rankrsync/connections"
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/starter/connect"
 	"github.com/rankrsync/rankrsync/store"
 	"github.com/rankrsync/rankrsync/workflows/nudge"
 )
@@ -247,4 +250,17 @@ func (o *oauth) close() {
 	if o != nil {
 		_ = o.records.Close() // everything is committed
 	}
+}
+
+// pages are those that people see when they connect.
+func (o *oauth) pages(config Config, metrics *Metrics, log *slog.Logger) http.Handler {
+	return connect.New(connect.Options{
+		OAuth:   o.app,
+		AppID:   o.app.App().ID(),
+		Secure:  strings.HasPrefix(string(config.GHLRedirectURL), "https:"),
+		Install: o.Install,
+		Start:   o.nudger.Connect,
+		Observe: metrics.Install,
+		Log:     log,
+	})
 }

@@ -34,6 +34,7 @@ type Metrics struct {
 	latency  metric.Float64Histogram
 	requests metric.Int64Counter
 	webhooks metric.Int64Counter
+	installs metric.Int64Counter
 }
 
 // latencies are the bounds of the latency histograms in seconds: from a change that comes alone to one that waits for
@@ -63,6 +64,9 @@ func NewMetrics(locations bool) (*Metrics, error) {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	if m.webhooks, err = m.meter.Int64Counter("rankrsync_webhooks", metric.WithDescription("Webhook requests, by how they ended.")); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	if m.installs, err = m.meter.Int64Counter("rankrsync_installs", metric.WithDescription("Requests of the pages that people connect by, by how they ended.")); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return m, nil
@@ -116,4 +120,9 @@ func (m *Metrics) Requests(system string) func(operation string, status int, too
 func (m *Metrics) Webhook(kind string, result webhook.Result) {
 	m.webhooks.Add(context.Background(), 1, metric.WithAttributes(
 		attribute.String("type", kind), attribute.String("result", string(result))))
+}
+
+// Install counts a request of one of the pages that people connect by.
+func (m *Metrics) Install(result string) {
+	m.installs.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", result)))
 }

@@ -87,6 +87,9 @@ func front(config Config, nudger webhook.Nudger, installs *oauth, metrics *Metri
 	if installs != nil {
 		options.AppID = cmp.Or(options.AppID, installs.app.App().ID())
 		options.Installs = hearing{installs, installs.nudger.Connect, installs.nudger.Uninstalled, log}
+		pages := installs.pages(config, metrics, log)
+		mux.Handle("GET /oauth/install", pages)
+		mux.Handle("GET /oauth/callback", pages)
 	}
 	mux.Handle("/webhooks/ghl", webhook.New(options))
 	mux.HandleFunc("GET /healthz", Healthy)
