@@ -258,7 +258,11 @@ func (t *theatre) followRules(ctx context.Context) {
 		t.worker.Stop(grace)
 		worker, err := t.stack.Worker(ctx, t.settings)
 		if err != nil { // the one that ended stays until the file is changed again
-			fmt.Println("  the worker does not start:", err)
+			why := err.Error()
+			if i := strings.LastIndex(why, "\nworker: "); i >= 0 { // after its log comes what it has to say
+				why = why[i:]
+			}
+			fmt.Println("  the worker does not start:", strings.TrimSpace(why))
 			continue
 		}
 		t.running[slices.Index(t.running, t.worker.Process)], t.worker = worker.Process, worker
