@@ -81,6 +81,9 @@ func toldLater(fields crm.Fingerprints, events []string) crm.Fingerprints {
 	return later
 }
 
+// rulesFailed is the step that tells of rules that could not be worked out.
+const rulesFailed = "rules"
+
 // taskEvents are looked at in the order in which they happen.
 var taskEvents = []crm.TaskEvent{crm.TaskCreated, crm.TaskCompleted, crm.TaskOverdue}
 
@@ -138,7 +141,7 @@ func (f *following) steps() []step {
 		return steps
 	}
 	failed := &crm.Error{Code: crm.RuleFailed, Operation: "rules", Fields: slices.Sorted(maps.Keys(f.failed))}
-	return append(steps, step{"rules", func(context.Context, *crm.Link) error { return failed }})
+	return append(steps, step{rulesFailed, func(context.Context, *crm.Link) error { return failed }})
 }
 
 // keep carries over what base has of the mirrored tasks and notes, and what was made for tasks that GHL still has.

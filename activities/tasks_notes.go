@@ -57,6 +57,8 @@ const (
 	linkPatience = 2 * time.Second
 	// maxWrites bounds what one lease must hold for; the rest follows in the next round.
 	maxWrites = 40
+	// refusedName begins the names of what Rankr refused the last time it was tried: in Fields, until it is tried again.
+	refusedName = "refused/"
 )
 
 func (a *alignment) once(ctx context.Context) (crm.Result, error) {
@@ -196,7 +198,14 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 	if len(steps) == 0 {
 		return a.advance(ctx, was, next, result)
 	}
+	slices.SortStableFunc(steps, func(one, other step) int { return cmp.Compare(refusals(was, one), refusals(was, other)) })
 	more := len(steps) > maxWrites
+	untried := more && refusals(was, steps[maxWrites]) == 0
+	for _, s := range steps[min(maxWrites, len(steps)):] { // it is not its turn
+		if refusals(was, s) == 1 {
+			next.Fields[refusedName+s.name] = ""
+		}
+	}
 	if more { // the rest follows at once; until then no hint is covered
 		steps, result = steps[:maxWrites], waiting(0)
 		next.Covered, next.Finished = was.Covered, was.Finished
@@ -215,10 +224,22 @@ func (a *alignment) align(ctx context.Context, was, base crm.Link, want []item, 
 		taken, err = carryOut(ctx, steps, done)
 		return err
 	})
-	if err == nil && more && taken > 0 && result.Outcome == crm.Problem { // of one of them, and the rest has not had its turn
+	if err == nil && (more && taken > 0 || untried) && result.Outcome == crm.Problem { // of some of them, and the rest has not had its turn
 		result.Wait = time.Second
 	}
 	return result, err
+}
+
+// refusals is 1 for what Rankr refused the last time: it has its turn after the others, and before the step that ends a round.
+func refusals(was crm.Link, s step) int {
+	_, refused := was.Fields[refusedName+s.name]
+	switch {
+	case s.name == rulesFailed:
+		return 2
+	case refused:
+		return 1
+	}
+	return 0
 }
 
 // written says what steps write in Rankr.
@@ -242,6 +263,7 @@ func carryOut(ctx context.Context, steps []step, done *crm.Link) (taken int, err
 		switch {
 		case hasCode(err, crm.RankrInvalid):
 			refused = cmp.Or(refused, err)
+			done.Fields[refusedName+s.name] = ""
 		case err != nil:
 			return taken, err
 		default:

@@ -520,6 +520,29 @@ func TestANoteThatRankrRefusesIsAProblemAndKeepsNoOtherFromItsTurn(t *testing.T)
 	assert.Empty(t, w.problems())
 }
 
+func TestMoreThanOneRoundHoldsThatRankrRefusesKeepNoOtherFromItsTurn(t *testing.T) {
+	w := linked(t)
+	w.rankr.Set(func(k *rankrtest.Knobs) { k.MaxValue = 1000 })
+	for range 100 {
+		w.addTask(ghltest.Task{Title: "a", Body: strings.Repeat("x", 2000), Due: due})
+	}
+	for i := range 5 {
+		w.addNote(fmt.Sprint("note ", i))
+	}
+	result, rounds := w.settle("jane")
+	assert.Equal(t, crm.RankrInvalid, result.Code)
+	assert.Less(t, rounds, 10)
+	assert.Len(t, w.rankr.Notes(w.record()), 5)
+
+	w.rankr.Set(func(k *rankrtest.Knobs) { k.MaxValue = 5000 })
+	w.settle("jane")
+	w.inStep()
+	assert.Empty(t, w.problems())
+	for name := range w.row().Fields {
+		assert.NotContains(t, name, "refused/")
+	}
+}
+
 func TestATaskThatAnotherContactsRecordHoldsIsAProblem(t *testing.T) {
 	w := linked(t)
 	other, err := w.rankr.Add(rankrtest.Record{Fields: map[string]any{"email": "other@example.com"}})
