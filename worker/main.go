@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,6 +24,7 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	log := app.NewLogger(config, os.Stderr)
+	slog.SetDefault(log) // what the deeds say
 	if err := app.Work(ctx, config, log); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return app.ExitCode(err)
