@@ -199,6 +199,11 @@ func (p Polls) Resume(ctx context.Context, location, note string) error {
 	return missing(p.Temporal.GetHandle(ctx, names.Poll(location)).Unpause(ctx, client.ScheduleUnpauseOptions{Note: note}))
 }
 
+// Remove takes a location's schedule away; one that is not there is fine.
+func (p Polls) Remove(ctx context.Context, location string) error {
+	return p.ensure(ctx, location, 0)
+}
+
 // missing names the one failure that a person can mend.
 func missing(err error) error {
 	if err != nil && ignoreMissing(err) == nil {
