@@ -874,7 +874,11 @@ func (s *spoiler) Acquire(ctx context.Context, was crm.Link, claim crm.Claim) (c
 }
 
 func (s *spoiler) Release(ctx context.Context, held, next crm.Link, unsure bool, problem *crm.ProblemRecord) error {
-	return s.Store.Release(ctx, held, s.sure(next), unsure, problem)
+	err := s.Store.Release(ctx, held, s.sure(next), unsure, problem)
+	if s.earlySure && !unsure && err == nil { // also the mark that somebody set meanwhile
+		s.exec("UPDATE links SET unsure_since = 0, intent = ''")
+	}
+	return err
 }
 
 func (s *spoiler) TakeOver(ctx context.Context, was crm.Link) error {
