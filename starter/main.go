@@ -55,6 +55,7 @@ func root() *cobra.Command {
 		Example: example(
 			"# Receive GHL's webhooks", "starter serve",
 			"# Bring one contact into step and print how that ended", "starter sync-contact --location L --contact C --wait",
+			"# Connect a location or an agency", "starter connect --wait",
 			"# See what waits for a person", "starter problems"),
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
@@ -73,7 +74,8 @@ func root() *cobra.Command {
 	flags.StringVar(&c.temporal.Profile, "profile", "", "the profile in Temporal's configuration file (else TEMPORAL_PROFILE)")
 
 	command.AddGroup(
-		&cobra.Group{ID: "sync", Title: "sync"}, &cobra.Group{ID: "look", Title: "look"}, &cobra.Group{ID: "operate", Title: "operate"})
+		&cobra.Group{ID: "sync", Title: "sync"}, &cobra.Group{ID: "connect", Title: "connect"}, &cobra.Group{ID: "look", Title: "look"},
+		&cobra.Group{ID: "operate", Title: "operate"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, each := range commands {
 			each.GroupID = group
@@ -81,8 +83,9 @@ func root() *cobra.Command {
 		}
 	}
 	add("sync", c.syncContact(), c.alignTasksNotes(), c.segmentContact(), c.syncBusiness(), c.poll())
+	add("connect", c.connect(), c.connections(), c.disconnect())
 	add("look", c.problems(), c.config(), c.version())
-	add("operate", c.serve(), c.approveDeletes())
+	add("operate", c.serve(), c.approveDeletes(), c.rotateSecrets(), c.migrate())
 	command.AddCommand(topics()...)
 	return command
 }

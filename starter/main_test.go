@@ -30,6 +30,7 @@ func TestCommandLine(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exitcode": exitcode,
 			"park":     park,
+			"install":  install,
 		},
 	})
 }
