@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,11 +14,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/grpc"
 
+	"github.com/rankrsync/rankrsync/app"
 	"github.com/rankrsync/rankrsync/connections"
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/seal"
 	"github.com/rankrsync/rankrsync/store"
+	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
 // install connects a location in the store of the working directory: install LOCATION STATE.
@@ -52,6 +57,23 @@ func installed(file, key, location string, state crm.ConnectionState) error {
 	return records.SetState(ctx, crm.LocationOwner(location), state)
 }
 
+const key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+// inFolder gives the test an empty working directory with these settings, and returns where its store is.
+func inFolder(t *testing.T, settings map[string]string) string {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, setting := range app.Describe() {
+		t.Setenv(setting.Name, settings[setting.Name])
+	}
+	for name, value := range settings {
+		t.Setenv(name, value)
+	}
+	folder, err := os.Getwd()
+	require.NoError(t, err)
+	return filepath.Join(folder, "rankrsync.db")
+}
+
 // trigger does something at the first word on stderr.
 type trigger struct {
 	once sync.Once
@@ -64,16 +86,7 @@ func (w *trigger) Write(p []byte) (int, error) {
 }
 
 func TestWaitingPrintsWhoConnectedSince(t *testing.T) {
-	const key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-	t.Chdir(t.TempDir())
-	for name, value := range map[string]string{
-		"GHL_CLIENT_ID": "app-1", "GHL_REDIRECT_URL": "https://sync.example/oauth/callback", "SECRET_KEY": key, "STORE_URL": "", "GHL_TOKEN": "",
-	} {
-		t.Setenv(name, value)
-	}
-	folder, err := os.Getwd()
-	require.NoError(t, err)
-	file := filepath.Join(folder, "rankrsync.db")
+	file := inFolder(t, map[string]string{"GHL_CLIENT_ID": "app-1", "GHL_REDIRECT_URL": "https://sync.example/oauth/callback"})
 	require.NoError(t, installed(file, key, "A", crm.Connected))
 
 	var answer bytes.Buffer
@@ -89,4 +102,54 @@ func TestWaitingPrintsWhoConnectedSince(t *testing.T) {
 
 func TestOtherPeoplesTextDoesNotReachTheTerminal(t *testing.T) {
 	assert.Equal(t, "Zoë  Ltd  x", printable("Zoë\t\x1bLtd\u202e\u0000x"))
+}
+
+// scheduleServer is a Temporal server that knows schedules only.
+type scheduleServer struct {
+	workflowservice.UnimplementedWorkflowServiceServer
+	mu      sync.Mutex
+	removed []string
+}
+
+func (*scheduleServer) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
+	return &workflowservice.GetSystemInfoResponse{}, nil
+}
+
+func (*scheduleServer) DescribeNamespace(context.Context, *workflowservice.DescribeNamespaceRequest) (*workflowservice.DescribeNamespaceResponse, error) {
+	return &workflowservice.DescribeNamespaceResponse{}, nil
+}
+
+func (s *scheduleServer) DeleteSchedule(_ context.Context, r *workflowservice.DeleteScheduleRequest) (*workflowservice.DeleteScheduleResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.removed = append(s.removed, r.GetScheduleId())
+	return &workflowservice.DeleteScheduleResponse{}, nil
+}
+
+func TestADisconnectedLocationIsPolledNoMoreUnlessAnotherTokenServesIt(t *testing.T) {
+	server := &scheduleServer{}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	serving := grpc.NewServer()
+	workflowservice.RegisterWorkflowServiceServer(serving, server)
+	go func() { _ = serving.Serve(listener) }()
+	t.Cleanup(serving.Stop)
+	file := inFolder(t, map[string]string{"TEMPORAL_ADDRESS": listener.Addr().String(), "GHL_LOCATION_ID": "P"})
+	records, err := store.Open(t.Context(), "sqlite:"+file)
+	require.NoError(t, err)
+	defer records.Close()
+
+	for _, location := range []string{"L", "P"} {
+		require.NoError(t, installed(file, key, location, crm.Connected))
+		var answer bytes.Buffer
+		command := root()
+		command.SetArgs([]string{"disconnect", "--location", location, "--yes", "--output", "jsonl"})
+		command.SetOut(&answer)
+		require.NoError(t, command.ExecuteContext(t.Context()))
+		assert.Equal(t, `{"location":"`+location+`","state":"disconnected"}`+"\n", answer.String())
+		row, err := records.Token(t.Context(), crm.LocationOwner(location))
+		require.NoError(t, err)
+		assert.Zero(t, row.Version)
+	}
+	assert.Equal(t, []string{names.Poll("L")}, server.removed)
 }
