@@ -188,7 +188,7 @@ func TestAPollFindsWhatNoWebhookTold(t *testing.T) {
 		return ""
 	})
 	w.pollsEnded()
-	assert.Equal(t, calls+1, w.ghl.Stats().Calls, "an idle poll is one call")
+	assert.Equal(t, calls+3, w.ghl.Stats().Calls, "an idle poll looks once for contacts, tasks and businesses each")
 }
 
 // poll asks for a poll; the worker makes the schedule soon after its start.

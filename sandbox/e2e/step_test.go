@@ -56,12 +56,13 @@ func (w *world) outOfStep() string {
 	return strings.Join(wrong, "; ")
 }
 
-// idle waits until no workflow runs; the schedules' own are none of ours.
+// idle waits until no workflow runs; the schedules' own are none of ours, and what waits for a due date may wait.
 func (w *world) idle() {
 	w.t.Helper()
 	w.eventually(func() string {
 		open, err := w.client.CountWorkflow(w.t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-			Query: "ExecutionStatus = 'Running' AND WorkflowType IN ('SyncContact', 'SyncContacts', 'PollChanges')",
+			Query: "ExecutionStatus = 'Running' AND WorkflowType IN " +
+				"('SyncContact', 'SyncContacts', 'AlignTasksAndNotes', 'SegmentContact', 'SyncBusiness', 'PollChanges')",
 		})
 		switch {
 		case err != nil:

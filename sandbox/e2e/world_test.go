@@ -63,6 +63,12 @@ func binaries(t *testing.T) string {
 // newWorld starts everything but what the settings turn off. The server keeps its files, so that it can be restarted.
 func newWorld(t *testing.T, settings stack.Settings) *world {
 	t.Helper()
+	return newWorldOf(t, func(string) stack.Settings { return settings })
+}
+
+// newWorldOf is newWorld for settings that need to know where GHL is.
+func newWorldOf(t *testing.T, settings func(ghlURL string) stack.Settings) *world {
+	t.Helper()
 	w := &world{t: t, stack: stack.Stack{Bin: binaries(t), Dir: t.TempDir(), Log: t.TempDir()}}
 	t.Cleanup(w.showLogs)
 
@@ -82,7 +88,7 @@ func newWorld(t *testing.T, settings stack.Settings) *world {
 		"GHL_BASE_URL": ghl.URL, "GHL_TOKEN": ghltest.Token(location), "GHL_LOCATION_ID": location, "GHL_WEBHOOK_KEY": w.ghl.PublicKey(),
 		"RANKR_BASE_URL": rankr, "RANKR_TOKEN": rankrToken,
 		"STORE_URL": "sqlite:rankrsync.db", "POLL_INTERVAL": "0", "LOG_LEVEL": "debug",
-	}.With(settings)
+	}.With(settings(ghl.URL))
 	w.startWorker()
 	w.startStarter()
 	w.ghl.Deliver(w.starter.HTTP + "/webhooks/ghl")
