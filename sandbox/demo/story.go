@@ -291,7 +291,7 @@ func (s *story) tagged(ctx context.Context) (end, error) {
 		return end{}, err
 	}
 	if len(segments) != 1 {
-		return end{}, fmt.Errorf("Rankr has %s", count(len(segments), "segment"))
+		return end{}, fmt.Errorf("there is not one segment in Rankr, but %s", count(len(segments), "segment"))
 	}
 	if _, err := s.ghl.Tag(ctx, s.hero.ID, "VIP"); err != nil {
 		return end{}, err
