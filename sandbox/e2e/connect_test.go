@@ -3,14 +3,20 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/cookiejar"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
 	"github.com/rankrsync/rankrsync/sandbox/stack"
@@ -128,4 +134,56 @@ func TestAWrongSealingKeyIsFoundAtStart(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 2, result.Code)
 	assert.Contains(t, result.Stderr, "SECRET_KEY is not the key")
+}
+
+// grants are how the fake's tokens and codes look.
+var grants = regexp.MustCompile(`(?i)(access|refresh|code)-[0-9a-f]{8}-[0-9a-f]{4}`)
+
+func TestNoTokenCodeOrSecretIsFoundOutsideOfGHL(t *testing.T) {
+	t.Parallel()
+	w := newAppWorld(t)
+	w.ghl.PutLocation(ghltest.Location{ID: "agencyOne", Company: "theAgency", Country: "US"})
+	status, page := w.install(ghltest.Choice{Company: "theAgency"})
+	require.Equal(t, http.StatusOK, status, page)
+	contact := w.ghl.Create("agencyOne", ghltest.Contact{FirstName: "Mira", Email: "mira@example.com"})
+	w.mirror(contact.ID, named("Mira"))
+	w.ghl.Expire("") // so that tokens are refused, renewed and minted
+	_, err := w.ghl.Edit(contact.ID, func(c *ghltest.Contact) { c.FirstName = "Mirah" })
+	require.NoError(t, err)
+	w.mirror(contact.ID, named("Mirah"))
+	_, _ = http.Get(w.starter.HTTP + "/oauth/callback?code=code-00000000-0000&state=x") // refused, and perhaps logged
+
+	clean := func(where string, text []byte) {
+		t.Helper()
+		assert.Empty(t, string(grants.Find(text)), where)
+		for _, secret := range []string{ghltest.ClientSecret, sealingKey} {
+			assert.NotContains(t, string(text), secret, where)
+		}
+	}
+	clean("the page", []byte(page))
+	for _, command := range []string{"connections", "problems", "config"} {
+		result := w.run(command, "-o", "json")
+		clean("starter "+command, []byte(result.Stdout+result.Stderr))
+	}
+	runs, err := w.client.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{})
+	require.NoError(t, err)
+	require.NotEmpty(t, runs.GetExecutions())
+	for _, run := range runs.GetExecutions() {
+		text, err := protojson.Marshal(w.history(run.GetExecution().GetWorkflowId(), run.GetExecution().GetRunId()))
+		require.NoError(t, err)
+		clean(run.GetExecution().GetWorkflowId(), decoded(text))
+	}
+	for _, program := range []*stack.Program{w.worker, w.starter} {
+		clean("the metrics of "+program.Name, []byte(w.exposition(program)))
+	}
+	for _, dir := range []string{w.stack.Dir, w.stack.Log} { // the store, Temporal's files, the logs
+		require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			clean(path, content)
+			return err
+		}))
+	}
 }
