@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
+	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
 	"github.com/rankrsync/rankrsync/sandbox/stack"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
@@ -121,5 +123,43 @@ func TestATagThatARuleWaitsForPutsTheRecordIntoItsSegmentForOneReadAndTwoWrites(
 	w.member(second)
 	w.member(first, "VIPs")
 	assert.Len(t, w.rankr.Segments(), 1)
+	assert.Empty(t, w.rankr.DoubledSegments())
+}
+
+func TestAWorkerThatIsKilledInASegmentsRoundLeavesTheRightMembership(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, rules(t, `
+segments:
+  - {name: VIPs, when: '"vip" in tags'}
+  - {name: Leads, when: '"lead" in tags'}
+`))
+	contact := w.ghl.Create(location, mira())
+	record := w.mirror(contact.ID, named("Mira")).ID
+	w.member(record, "Leads")
+	own, err := w.rankr.AddSegment(rankrtest.Segment{Name: "The team's own"})
+	require.NoError(t, err)
+	_, err = w.rankr.PutIntoSegment(record, own.ID)
+	require.NoError(t, err)
+	w.calm(contact.ID)
+	// The write in whose middle the worker dies takes effect later.
+	w.rankr.Set(func(k *rankrtest.Knobs) {
+		k.Faults = []rankrtest.Fault{{Operation: "contacts.setSegments", Times: 1, Delay: 3 * time.Second}}
+	})
+	before := w.rankr.Counters().Operations["contacts.setSegments"]
+	_, err = w.ghl.Tag(contact.ID, "vip")
+	require.NoError(t, err)
+	w.eventually(func() string {
+		if w.rankr.Counters().Operations["contacts.setSegments"] == before {
+			return "nobody writes the membership"
+		}
+		return ""
+	})
+	w.worker.Kill()
+	_, err = w.ghl.Untag(contact.ID, "lead")
+	require.NoError(t, err)
+	w.startWorker()
+	w.member(record, "The team's own", "VIPs")
+	w.calm(contact.ID)
+	w.member(record, "The team's own", "VIPs")
 	assert.Empty(t, w.rankr.DoubledSegments())
 }
