@@ -134,8 +134,12 @@ func raise(ctx context.Context, dir string, once bool) (*theatre, error) {
 	if err := os.WriteFile(t.rules, rules, 0o600); err != nil {
 		return t, err
 	}
+	app, err := appSettings(t.fakes.GHL)
+	if err != nil {
+		return t, err
+	}
 	// Polls come when the story asks for one; 15 minutes is the longest there is.
-	t.settings = t.settings.With(t.fakes.Settings()).With(stack.Settings{
+	t.settings = t.settings.With(t.fakes.Settings()).With(app).With(stack.Settings{
 		"STORE_URL": "sqlite:rankrsync.db", "POLL_INTERVAL": "15m", "POLL_SINCE": "all", "SYNC_FILE": t.rules,
 	})
 	if t.worker, err = t.stack.Worker(ctx, t.settings); err != nil {

@@ -85,6 +85,7 @@ func (s *story) play(ctx context.Context) error {
 		{"A contact is created who could be two records in Rankr", s.ambiguous, cost{1, 0}, false},
 		{"She is deleted in GHL", s.deleted, cost{2, 1}, false},
 		{"Somebody sends a webhook with a bad signature", s.badSignature, cost{0, 0}, false},
+		{"An agency installs the app by a link", s.installed, cost{60, len(studios)}, false},
 		{"In the end", s.allInStep, cost{0, 0}, false},
 	} {
 		if err := s.tell(ctx, m); err != nil {
