@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -68,7 +69,11 @@ func TestRecordHistoriesForReplay(t *testing.T) {
 	if !*record {
 		t.Skip("records only with -record")
 	}
-	w := newWorld(t, stack.Settings{"POLL_INTERVAL": "15m", "POLL_SINCE": "all"})
+	w := newWorld(t, rules(t, `
+segments: [{name: VIPs, when: '"vip" in tags'}]
+tagWorkflows: [{name: welcome, whenTagAdded: vip, addTags: [warm], task: {title: '"Call"', due: 'now + duration("48h")'}}]
+followUps: [{name: chase, on: overdue, title: '"Overdue: " + task.title'}]
+`).With(stack.Settings{"POLL_INTERVAL": "15m", "POLL_SINCE": "all"}))
 	w.ghl.Seed(location, 30)
 	w.poll()
 	w.eventually(func() string {
@@ -136,6 +141,24 @@ func TestRecordHistoriesForReplay(t *testing.T) {
 	require.Equal(t, 0, result.Code, result.Stderr)
 	w.aligned(late.ID)
 	w.save("AlignTasksAndNotes-waits-and-goes-on", names.TasksAndNotes(location, late.ID))
+
+	// A tag that rules wait for, and a business that its own workflow must mirror first.
+	business := w.ghl.AddBusiness(location, ghltest.Business{Name: "Harbour Books"})
+	_, err = w.ghl.Quietly().Attach(late.ID, business.ID)
+	require.NoError(t, err)
+	_, err = w.ghl.Tag(late.ID, "vip")
+	require.NoError(t, err)
+	w.attached(late.ID, w.company(business.ID, "Harbour Books").ID)
+	w.finished(names.Segments(location, late.ID), nil)
+	w.save("SegmentContact-tagged-and-attached", names.Segments(location, late.ID))
+	w.calm(late.ID)
+	w.save("SyncBusiness-asked-by-its-contact", names.Business(location, business.ID))
+
+	task, err := w.ghl.AddTask(late.ID, ghltest.Task{Title: "Send offer", Due: time.Now().Add(3 * time.Second)})
+	require.NoError(t, err)
+	w.followUps(w.mirror(late.ID, named("Late")).ID, "Overdue: Send offer")
+	w.finished(names.DueDate(location, late.ID, task.ID), nil)
+	w.save("AwaitDueDate-overdue", names.DueDate(location, late.ID, task.ID))
 
 	require.NoError(t, w.ghl.Delete(contact.ID))
 	w.eventually(func() string {
