@@ -32,8 +32,7 @@ type oauth struct {
 	nudger  *nudge.Nudger // of the receiver only
 
 	mu     sync.Mutex
-	served map[string]bool // connected locations, as last read
-	read   time.Time
+	served map[string]time.Time // by connected location: until when that is believed
 }
 
 // newOAuth wires it; nil where no app is set. Keys that do not open what the store holds are a *[SettingsError], before anything
@@ -95,7 +94,7 @@ func (o *oauth) tokens(settings func(string) (oauth2.TokenSource, error)) func(s
 	}
 }
 
-// freshness is for how long the list of connected locations is believed.
+// freshness is for how long a location is believed to be connected.
 const freshness = 5 * time.Second
 
 // locations are those that are connected, whether their token works at the moment or not.
@@ -116,27 +115,37 @@ func (o *oauth) locations(ctx context.Context) ([]string, error) {
 	return connected, nil
 }
 
-// serves tells whether a location is connected. What the store can't tell, the last reading does.
+// maxServed bounds the locations that are remembered as connected.
+const maxServed = 100_000
+
+// serves tells whether a location is connected. That it is not is never remembered: the first events of a location come a moment
+// after it was connected, perhaps by another process. Where the store can't tell, the event is taken: it would be lost otherwise.
 func (o *oauth) serves(location string) bool {
 	if o == nil {
 		return false
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.served[location] && time.Since(o.read) < freshness {
+	known := time.Now().Before(o.served[location])
+	o.mu.Unlock()
+	if known {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if time.Since(o.read) >= freshness/5 { // a location that connected a moment ago
-		if locations, err := o.locations(ctx); err == nil {
-			o.served, o.read = map[string]bool{}, time.Now()
-			for _, each := range locations {
-				o.served[each] = true
-			}
-		}
+	connection, err := o.records.Connection(ctx, location)
+	if err != nil {
+		return true
 	}
-	return o.served[location]
+	if connection.Location == "" || connection.State == crm.Disconnected {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.served == nil || len(o.served) >= maxServed {
+		o.served = map[string]time.Time{}
+	}
+	o.served[location] = time.Now().Add(freshness)
+	return true
 }
 
 // hearing is a [webhook.Installs]: what GHL tells of installs is only a reason to look.
