@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -178,7 +179,7 @@ func (w *workerProgram) prepare(ctx context.Context) {
 	polls := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
 	schedule := func() {
 		// Where nothing else tells of changes, a poll that is missing means that nothing is synced: no giving up.
-		for pause := time.Second; !polls.Ensure(ctx, w.locations(ctx), w.config.PollInterval.Duration(), w.log); pause = min(2*pause, time.Minute) {
+		for pause := time.Second; !w.ensure(ctx, polls); pause = min(2*pause, time.Minute) {
 			select {
 			case <-ctx.Done():
 				return
@@ -199,19 +200,40 @@ func (w *workerProgram) prepare(ctx context.Context) {
 	}
 }
 
+// ensure makes the schedules, and takes those back whose location was disconnected meanwhile: its own workflow may have removed
+// them a moment too early. Without a list of all locations it does nothing, for those that are not listed are paused.
+func (w *workerProgram) ensure(ctx context.Context, polls Polls) bool {
+	locations, err := w.locations(ctx)
+	if err != nil {
+		return false
+	}
+	done := polls.Ensure(ctx, locations, w.config.PollInterval.Duration(), w.log)
+	still, err := w.locations(ctx)
+	if err != nil {
+		return false
+	}
+	for _, location := range locations {
+		if !slices.Contains(still, location) && polls.Remove(ctx, location) != nil {
+			done = false
+		}
+	}
+	return done
+}
+
 // locations are those of the settings and those that people connected.
-func (w *workerProgram) locations(ctx context.Context) []string {
+func (w *workerProgram) locations(ctx context.Context) ([]string, error) {
 	connected, err := w.oauth.locations(ctx)
-	if err != nil { // their schedules stay as they are until the next start
+	if err != nil && ctx.Err() == nil {
 		w.log.Warn("the connected locations can't be listed", "code", crm.StoreUnavailable)
 	}
-	return union(w.config.GHLLocations, connected)
+	return union(w.config.GHLLocations, connected), err
 }
 
 // unpark lets the locations run again whose credentials may be right since this start. If they are not, the first round
 // finds out for one call.
 func (w *workerProgram) unpark(ctx context.Context) {
-	for _, location := range append([]string{crm.Everywhere}, w.locations(ctx)...) {
+	locations, _ := w.locations(ctx) // those of the settings at least
+	for _, location := range append([]string{crm.Everywhere}, locations...) {
 		if code, err := w.records.Parked(ctx, location); err != nil || code == "" {
 			continue
 		}
