@@ -50,7 +50,7 @@ func (b *Businesses) asContacts() *Contacts {
 		Source:      businessSource{c.Source, b.Source},
 		Destination: businessDestination{b.Destination},
 		Links:       c.Links, Nudge: c.Nudge, Prints: c.Prints, StoreID: c.StoreID, Quiet: c.Quiet, Lease: c.Lease,
-		KeepDeleted: c.KeepDeleted, Searchable: c.Searchable, Observe: c.Observe,
+		KeepDeleted: c.KeepDeleted, Searchable: c.Searchable, Observe: c.Observe, of: c,
 	}
 }
 

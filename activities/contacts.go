@@ -37,6 +37,7 @@ type Contacts struct {
 
 	places places
 	asked  asked
+	of     *Contacts // whose places are used; nil: its own
 }
 
 // Links is what the deeds need of the store. The results [crm.ErrMoved], [crm.ErrTaken] and [crm.ErrBraked] mean that
@@ -353,6 +354,14 @@ type place struct {
 }
 
 const placeAge = 10 * time.Minute
+
+// place returns what is known of a location.
+func (c *Contacts) place(ctx context.Context, location string) (crm.Location, error) {
+	if c.of != nil {
+		return c.of.place(ctx, location)
+	}
+	return c.places.get(ctx, c.Source, location)
+}
 
 func (p *places) get(ctx context.Context, source crm.Source, location string) (crm.Location, error) {
 	p.mu.Lock()

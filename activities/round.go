@@ -196,7 +196,7 @@ func (r *round) mapped(ctx context.Context, got crm.Contact) (crm.Contact, error
 	location := crm.Location{ID: r.ref.Location}
 	if got.NeedsCountry() {
 		var err error
-		if location, err = r.places.get(ctx, r.Source, r.ref.Location); err != nil {
+		if location, err = r.place(ctx, r.ref.Location); err != nil {
 			return crm.Contact{}, err
 		}
 	}
