@@ -5,8 +5,6 @@ import (
 	"iter"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"github.com/rankrsync/rankrsync/crm"
 )
 
@@ -31,8 +29,7 @@ func (b *Businesses) BringBusinessIntoStep(ctx context.Context, in BusinessRound
 	if err := ref.Validate(); err != nil {
 		return Answer{}, leave(err)
 	}
-	r := round{Contacts: b.asContacts(), ref: ref, object: crm.ABusiness, hint: in.Hint}
-	r.doubt = in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1
+	r := round{Contacts: b.asContacts(), ref: ref, object: crm.ABusiness, hint: in.Hint, doubt: retried(ctx, in.Failures)}
 	if !in.Hint.Received.IsZero() {
 		r.fresh = businessAge
 	}

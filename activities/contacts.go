@@ -110,12 +110,16 @@ func (c *Contacts) BringIntoStep(ctx context.Context, in Round) (Answer, error) 
 	if err := in.Validate(); err != nil {
 		return Answer{}, leave(err)
 	}
-	retry := in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1
-	result, err := c.bring(ctx, in.Ref, in.Hint, retry, c.askSegments)
+	result, err := c.bring(ctx, in.Ref, in.Hint, retried(ctx, in.Failures), c.askSegments)
 	if err != nil {
 		return Answer{}, leave(err)
 	}
 	return Answer{Result: result, Searchable: c.Searchable()}, nil
+}
+
+// retried tells whether a deed was tried before, by an earlier attempt or in an earlier round of its workflow.
+func retried(ctx context.Context, failures int) bool {
+	return failures > 0 || activity.GetInfo(ctx).Attempt > 1
 }
 
 // bring runs one round of a contact, and has what it decided beside the contact brought about by segment. The round is
@@ -222,7 +226,7 @@ func (c *Contacts) BringPageIntoStep(ctx context.Context, in PageRound) (PageAns
 	if !crm.ValidID(in.Location) {
 		return PageAnswer{}, leave(&crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}})
 	}
-	p := page{Contacts: c, location: in.Location, retry: in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1}
+	p := page{Contacts: c, location: in.Location, retry: retried(ctx, in.Failures)}
 	if activity.HasHeartbeatDetails(ctx) {
 		_ = activity.GetHeartbeatDetails(ctx, &p.progress) // unreadable: all of it is done again
 	}

@@ -344,6 +344,15 @@ func derived(parts ...string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// beginWithContact is begin for what belongs to a contact, whose link it reads, too.
+func (r *round) beginWithContact(ctx context.Context) (was, contact crm.Link, result crm.Result, done bool, err error) {
+	if was, result, done, err = r.begin(ctx); done || err != nil {
+		return was, contact, result, done, err
+	}
+	contact, err = r.Links.Link(ctx, r.ref, crm.ContactItself)
+	return was, contact, result, false, storeError(err)
+}
+
 // belongs ends a round of what belongs to a contact when that has no record yet, or none any more.
 func (r *round) belongs(ctx context.Context, was, contact crm.Link) (crm.Result, bool, error) {
 	switch {

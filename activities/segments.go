@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/crm/rules"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
@@ -36,7 +35,7 @@ func (s *Segments) BringSegmentsIntoStep(ctx context.Context, in Round) (Answer,
 	if err := in.Validate(); err != nil {
 		return Answer{}, leave(err)
 	}
-	result, err := s.bring(ctx, in.Ref, in.Hint, in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1)
+	result, err := s.bring(ctx, in.Ref, in.Hint, retried(ctx, in.Failures))
 	if err != nil {
 		return Answer{}, leave(err)
 	}
@@ -66,13 +65,9 @@ const (
 )
 
 func (g *segmentation) once(ctx context.Context) (crm.Result, error) {
-	was, result, done, err := g.begin(ctx)
+	was, contact, result, done, err := g.beginWithContact(ctx)
 	if done || err != nil {
 		return result, err
-	}
-	contact, err := g.Links.Link(ctx, g.ref, crm.ContactItself)
-	if err != nil {
-		return crm.Result{}, storeError(err)
 	}
 	if result, done, err := g.belongs(ctx, was, contact); done {
 		return result, err
@@ -336,7 +331,7 @@ func (g *segmentation) members(ctx context.Context, have []string) ([]string, er
 	var members []string
 	ours := map[string]bool{}
 	for _, segment := range managed {
-		ours[ids[fold(segment.Name)]] = !slices.Contains(g.want.Failed, "segments/"+segment.Name)
+		ours[ids[fold(segment.Name)]] = !slices.Contains(g.want.Failed, rules.SegmentRule(segment.Name))
 	}
 	for _, id := range have {
 		if !ours[id] {

@@ -35,8 +35,9 @@ func (t *TasksAndNotes) BringTasksAndNotesIntoStep(ctx context.Context, in Round
 	if in.Hint.Events = t.awaited(in.Hint.Events); len(in.Hint.Events) > 0 {
 		in.Hint.At = time.Time{} // whatever was read since: the round that read it may have been the contact's first
 	}
-	retry := in.Failures > 0 || activity.GetInfo(ctx).Attempt > 1
-	a := alignment{TasksAndNotes: t, round: round{Contacts: t.Contacts, ref: in.Ref, object: crm.TasksAndNotes, hint: in.Hint, doubt: retry}}
+	a := alignment{TasksAndNotes: t, round: round{
+		Contacts: t.Contacts, ref: in.Ref, object: crm.TasksAndNotes, hint: in.Hint, doubt: retried(ctx, in.Failures),
+	}}
 	result, err := t.Contacts.guarded(ctx, &a.round, a.once)
 	if err != nil {
 		return Answer{}, leave(err)
@@ -62,13 +63,9 @@ const (
 )
 
 func (a *alignment) once(ctx context.Context) (crm.Result, error) {
-	was, result, done, err := a.begin(ctx)
+	was, contact, result, done, err := a.beginWithContact(ctx)
 	if done || err != nil {
 		return result, err
-	}
-	contact, err := a.Links.Link(ctx, a.ref, crm.ContactItself)
-	if err != nil {
-		return crm.Result{}, storeError(err)
 	}
 	if contact.RankrID == "" && contact.Deleted {
 		if err := a.noDueDates(ctx, was); err != nil {

@@ -190,39 +190,29 @@ func (n *nudges) Contact(ctx context.Context, location string, hint names.Hint) 
 }
 
 func (n *nudges) Contacts(_ context.Context, _ string, hints ...names.Hint) error {
+	return n.note(&n.hints, hints...)
+}
+
+// note adds to one of the lists, unless Temporal is away.
+func (n *nudges) note(list *[]names.Hint, hints ...names.Hint) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.fail == nil {
-		n.hints = append(n.hints, hints...)
+		*list = append(*list, hints...)
 	}
 	return n.fail
 }
 
 func (n *nudges) TasksAndNotes(_ context.Context, _ string, hint names.Hint) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.fail == nil {
-		n.tasks = append(n.tasks, hint)
-	}
-	return n.fail
+	return n.note(&n.tasks, hint)
 }
 
 func (n *nudges) Segments(_ context.Context, _ string, hint names.Hint) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.fail == nil {
-		n.segments = append(n.segments, hint)
-	}
-	return n.fail
+	return n.note(&n.segments, hint)
 }
 
 func (n *nudges) Business(_ context.Context, _ string, hint names.Hint) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.fail == nil {
-		n.businesses = append(n.businesses, hint)
-	}
-	return n.fail
+	return n.note(&n.businesses, hint)
 }
 
 func (n *nudges) DueDate(_ context.Context, _, contact, task string, due time.Time) error {
@@ -260,12 +250,9 @@ func (n *nudges) takeHints(hints *[]names.Hint) []names.Hint {
 }
 
 func (n *nudges) taken(hints *[]names.Hint) []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	var contacts []string
-	for _, hint := range *hints {
+	for _, hint := range n.takeHints(hints) {
 		contacts = append(contacts, hint.Contact)
 	}
-	*hints = nil
 	return contacts
 }

@@ -3,7 +3,6 @@ package workflows
 import (
 	"fmt"
 
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -60,15 +59,11 @@ type connecting struct {
 // drain reads every signal that came. Of several uninstalls the newest counts; that the app was installed after it, the
 // connection tells.
 func (c *connecting) drain() {
-	var raw converter.RawValue
-	for c.signals.ReceiveAsync(&raw) {
+	for told := range unread[names.ConnectInput](c.signals) {
 		c.heard++
-		var told names.ConnectInput
-		if raw.Payload() != nil && converter.GetDefaultDataConverter().FromPayload(raw.Payload(), &told) == nil &&
-			told.Uninstalled.After(c.round.Uninstalled) {
+		if told.Uninstalled.After(c.round.Uninstalled) {
 			c.round.Uninstalled = told.Uninstalled
 		}
-		raw = converter.RawValue{}
 	}
 }
 

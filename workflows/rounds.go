@@ -5,6 +5,7 @@ package workflows
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -209,20 +210,31 @@ func (s *rounds) round(ctx workflow.Context) error {
 
 // drain reads every signal that came. One that can't be read still says that something changed.
 func (s *rounds) drain() {
-	var raw converter.RawValue
-	for s.signals.ReceiveAsync(&raw) {
+	for changed := range unread[names.Changed](s.signals) {
 		s.heard++
-		var changed names.Changed
-		if raw.Payload() != nil && converter.GetDefaultDataConverter().FromPayload(raw.Payload(), &changed) != nil {
-			changed = names.Changed{}
-		}
 		if len(changed.Hints) == 0 {
 			s.put(names.Hint{})
 		}
 		for _, hint := range changed.Hints {
 			s.put(hint)
 		}
-		raw = converter.RawValue{}
+	}
+}
+
+// unread takes every signal that came. One that can't be read is the zero value: it still says that something happened.
+func unread[T any](signals workflow.ReceiveChannel) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		var raw converter.RawValue
+		for signals.ReceiveAsync(&raw) {
+			var told T
+			if raw.Payload() != nil && converter.GetDefaultDataConverter().FromPayload(raw.Payload(), &told) != nil {
+				told = *new(T)
+			}
+			if !yield(told) {
+				return
+			}
+			raw = converter.RawValue{}
+		}
 	}
 }
 

@@ -132,13 +132,7 @@ func (r *Rules) Adding(tag string) []TagWorkflow {
 	if r == nil {
 		return nil
 	}
-	var waiting []TagWorkflow
-	for _, workflow := range r.tagWorkflows {
-		if workflow.tag == tag {
-			waiting = append(waiting, workflow)
-		}
-	}
-	return waiting
+	return slices.DeleteFunc(slices.Clone(r.tagWorkflows), func(waits TagWorkflow) bool { return waits.tag != tag })
 }
 
 // Task is the task to be made, as GHL holds it; false: the workflow makes none. Now is when the tag was found added. An error
@@ -169,13 +163,7 @@ func (r *Rules) FollowUps(event crm.TaskEvent) []FollowUp {
 	if r == nil {
 		return nil
 	}
-	var waiting []FollowUp
-	for _, rule := range r.followUps {
-		if rule.on == event {
-			waiting = append(waiting, rule)
-		}
-	}
-	return waiting
+	return slices.DeleteFunc(slices.Clone(r.followUps), func(waits FollowUp) bool { return waits.on != event })
 }
 
 // Task is the task to be made in Rankr; false: the rule's condition does not hold for this task. Now is GHL's Date. An error
