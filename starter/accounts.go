@@ -93,13 +93,6 @@ func (c *cli) printAccounts(command *cobra.Command, accounts []app.Account) erro
 		})
 }
 
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
 // printable keeps what others wrote from moving the cursor of a terminal, or the columns of a table.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
@@ -200,11 +193,11 @@ func (c *cli) disconnect() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			switch {
-			case flag == "":
+			if flag == "" { // also where GHL_LOCATION_ID has one: that one is not connected by a link
 				return usage("--location is needed: the id of a GHL location")
-			case !crm.ValidID(flag):
-				return usage("--location %q is no id: letters, digits, - and _, at most 64", flag)
+			}
+			if err := validID("location", flag); err != nil {
+				return err
 			}
 			return c.disconnectLocation(command, config, flag, yes)
 		},

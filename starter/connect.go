@@ -45,8 +45,14 @@ func location(flag string, config app.Config) (string, error) {
 		return config.GHLLocations[0], nil
 	case flag == "":
 		return "", usage("--location is needed: the id of a GHL location")
-	case !crm.ValidID(flag):
-		return "", usage("--location %q is no id: letters, digits, - and _, at most 64", flag)
 	}
-	return flag, nil
+	return flag, validID("location", flag)
+}
+
+// validID refuses the value of a flag that can be no id.
+func validID(flag, id string) error {
+	if crm.ValidID(id) {
+		return nil
+	}
+	return usage("--%s %q is no id: letters, digits, - and _, at most 64", flag, id)
 }

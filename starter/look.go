@@ -29,10 +29,7 @@ func (c *cli) config() *cobra.Command {
 			}
 			settings := append(config.Settings(), config.TemporalSettings(options, c.temporal)...)
 			return list(c, command, settings, "", []string{"NAME", "VALUE", "ORIGIN"}, func(s app.Setting) []string {
-				if s.Value == "" {
-					s.Value = "-"
-				}
-				return []string{s.Name, s.Value, s.Origin}
+				return []string{s.Name, orDash(s.Value), s.Origin}
 			})
 		},
 	}

@@ -61,6 +61,14 @@ func (c *cli) json(out io.Writer, answer any) error {
 	return encoder.Encode(answer)
 }
 
+// orDash is how a table shows that there is nothing.
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
 // confirm asks before something that touches much. Where nobody can be asked, --yes must have been given: a script
 // never hangs.
 func confirm(command *cobra.Command, yes bool, what string) error {

@@ -50,8 +50,10 @@ func (c *cli) problems() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if flag != "" && !crm.ValidID(flag) {
-				return usage("--location %q is no id: letters, digits, - and _, at most 64", flag)
+			if flag != "" {
+				if err := validID("location", flag); err != nil {
+					return err
+				}
 			}
 			records, err := app.Problems(command.Context(), config, flag, "")
 			if err != nil {
@@ -85,10 +87,7 @@ func (c *cli) printProblems(command *cobra.Command, records []crm.ProblemRecord)
 	return list(c, command, answers, "no problems", []string{"LOCATION", "ID", "OBJECT", "CODE", "ABOUT", "SINCE", "ATTEMPTS", "WHO", "REMEDY"},
 		func(p problem) []string {
 			about := strings.Join(p.Fields, ",")
-			if about == "" {
-				about = "-"
-			}
-			return []string{p.Location, p.Contact + p.Business, string(p.Object), string(p.Code), about, moment(p.FirstSeen), strconv.Itoa(p.Attempts), p.Who, p.Remedy}
+			return []string{p.Location, p.Contact + p.Business, string(p.Object), string(p.Code), orDash(about), moment(p.FirstSeen), strconv.Itoa(p.Attempts), p.Who, p.Remedy}
 		})
 }
 

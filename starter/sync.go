@@ -89,8 +89,8 @@ func (c *cli) round(object crm.Object, use, short, long string) *cobra.Command {
 			if ref.Contact == "" {
 				return usage("--%s is needed: the id of a GHL %[1]s", noun)
 			}
-			if !crm.ValidID(ref.Contact) {
-				return usage("--%s %q is no id: letters, digits, - and _, at most 64", noun, ref.Contact)
+			if err := validID(noun, ref.Contact); err != nil {
+				return err
 			}
 			if timeout <= 0 {
 				return usage("--timeout must be more than 0")
