@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/rankrsync/rankrsync/activities"
 	"github.com/rankrsync/rankrsync/crm"
@@ -39,15 +38,6 @@ func TestDecisionsThatComeDuringARoundBecomeOneMore(t *testing.T) {
 	r.execute()
 	require.Len(t, r.rounds, 2)
 	assert.Equal(t, at(20), r.rounds[1].Hint.At)
-}
-
-func TestADecisionWaitsForItsBusinessAndIsKept(t *testing.T) {
-	r := newSegmentRun(t, ends(crm.Waiting, 2*time.Second), ends(crm.Waiting, 2*time.Second), ends(crm.Updated, 0))
-	r.after(0, func() { r.change(5) })
-	r.execute()
-	require.Len(t, r.rounds, 3)
-	assert.Equal(t, at(5), r.rounds[2].Hint.At)
-	assert.Equal(t, []time.Duration{0, 2 * time.Second, 4 * time.Second}, r.at)
 }
 
 func TestWhatWaitsForLongIsLookedAtLessAndLess(t *testing.T) {
@@ -90,28 +80,4 @@ func TestWhoAsksForSegmentsHasTheContactRead(t *testing.T) {
 	r = newSegmentRun(t, ends(crm.Unchanged, 0))
 	r.execute()
 	assert.Zero(t, r.rounds[0].Hint, "so does who starts it by hand")
-}
-
-func TestAFreshRunOfSegmentsIsOfTheSameType(t *testing.T) {
-	var r *contactRun
-	r = newSegmentRun(t, meanwhile(func() {
-		r.change(8)
-		r.SetCurrentHistoryLength(maxEvents + 1)
-	}, ends(crm.Waiting, time.Second)))
-	r.execute()
-	next := continued[names.ContactInput](r.run)
-	require.NotNil(t, next.Carried)
-	assert.NotNil(t, next.Carried.Hint, "the decision that came meanwhile")
-	var fresh *workflow.ContinueAsNewError
-	require.ErrorAs(t, r.GetWorkflowError(), &fresh)
-	assert.Equal(t, names.SegmentContact, fresh.WorkflowType.Name)
-}
-
-func TestSegmentsOfAnImpossibleContactFailWithoutACall(t *testing.T) {
-	r := newSegmentRun(t, func() (activities.Answer, error) {
-		t.Error("the deed was called")
-		return activities.Answer{}, nil
-	})
-	r.ExecuteWorkflow(names.SegmentContact, names.ContactInput{Location: "L", Contact: "../C"})
-	failedWith(t, r.GetWorkflowError(), crm.InvalidInput)
 }
