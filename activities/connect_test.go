@@ -95,7 +95,7 @@ func newConnectWorld(t *testing.T) *connectWorld {
 	w.connections = &connections.Connections{Store: w.store, Sealer: box, GHL: w.oauth}
 	source := ghl.New(rest.New(rest.Options{
 		System: "ghl", BaseURL: wire.URL, Timeout: 2 * time.Second,
-		Tokens: func(location string) (oauth2.TokenSource, error) { return w.connections.Source(location) },
+		Tokens: func(location string) (oauth2.TokenSource, error) { return w.connections.Source(location), nil },
 	}), ghl.Options{})
 	w.connect = &activities.Connect{
 		Source: source, Fields: source, Connections: known{w.store, w.connections}, Polls: w.polls, Parking: w.store, Nudge: w.polls,

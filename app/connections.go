@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,7 +89,7 @@ func (o *oauth) tokens(settings func(string) (oauth2.TokenSource, error)) func(s
 		if source, err := settings(location); err == nil {
 			return source, nil
 		}
-		return o.Source(location)
+		return o.Source(location), nil
 	}
 }
 
@@ -194,17 +193,6 @@ func (h hearing) Uninstalled(ctx context.Context, location, company string, at t
 	return found, nil
 }
 
-// union is a without doubles of b, in order.
-func union(a, b []string) []string {
-	all := slices.Clone(a)
-	for _, each := range b {
-		if !slices.Contains(all, each) {
-			all = append(all, each)
-		}
-	}
-	return all
-}
-
 // scheduler makes and removes poll schedules one at a time.
 type scheduler struct {
 	polls    Polls
@@ -218,7 +206,7 @@ func (s scheduler) SchedulePoll(ctx context.Context, location string) error {
 
 // StopPoll removes it.
 func (s scheduler) StopPoll(ctx context.Context, location string) error {
-	return s.polls.ensure(ctx, location, 0)
+	return s.polls.Remove(ctx, location)
 }
 
 // connected is what the deeds know of connections.

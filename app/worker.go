@@ -226,7 +226,7 @@ func (w *workerProgram) locations(ctx context.Context) ([]string, error) {
 	if err != nil && ctx.Err() == nil {
 		w.log.Warn("the connected locations can't be listed", "code", crm.StoreUnavailable)
 	}
-	return union(w.config.GHLLocations, connected), err
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(w.config.GHLLocations, connected)))), err
 }
 
 // unpark lets the locations run again whose credentials may be right since this start. If they are not, the first round

@@ -33,7 +33,6 @@ type Store interface {
 	DropToken(ctx context.Context, owner string) error
 
 	Connection(ctx context.Context, location string) (crm.Connection, error)
-	Connections(ctx context.Context) ([]crm.Connection, error)
 	PutConnection(ctx context.Context, connection crm.Connection) error
 	// SetState notes how the locations stand that use an owner's token.
 	SetState(ctx context.Context, owner string, state crm.ConnectionState) error
@@ -87,12 +86,10 @@ type plainToken struct {
 	Expires time.Time `json:"expires"` // zero: never
 }
 
-// Source gives the tokens of a connected location; [crm.UnknownLocation] where nobody connected it.
-func (c *Connections) Source(location string) (*Source, error) {
-	return &Source{c, location}, nil
-}
+// Source gives the tokens of a location.
+func (c *Connections) Source(location string) *Source { return &Source{c, location} }
 
-// Source is an [oauth2.TokenSource] of one location.
+// Source is an [oauth2.TokenSource] of one location. Where nobody connected that, asking for a token is a [crm.UnknownLocation].
 type Source struct {
 	connections *Connections
 	location    string

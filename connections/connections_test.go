@@ -131,9 +131,7 @@ func (w *world) install(choice ghltest.Choice) []crm.Connection {
 
 func (w *world) token(location string) string {
 	w.t.Helper()
-	source, err := w.Source(location)
-	require.NoError(w.t, err)
-	token, err := source.Token()
+	token, err := w.Source(location).Token()
 	require.NoError(w.t, err)
 	return token.AccessToken
 }
@@ -163,8 +161,7 @@ func TestATokenThatGHLRefusesIsRenewedOnce(t *testing.T) {
 	w.ghl.PutLocation(ghltest.Location{ID: "L"})
 	w.install(ghltest.Choice{Location: "L"})
 	refused := w.token("L")
-	source, err := w.Source("L")
-	require.NoError(t, err)
+	source := w.Source("L")
 	var group sync.WaitGroup
 	tokens := make([]string, 20)
 	for i := range tokens {
@@ -223,9 +220,7 @@ func TestALocationWithoutTheAppGetsNoTokenOfItsCompany(t *testing.T) {
 	ours, err := w.Adopt(t.Context(), "B", "K")
 	require.NoError(t, err)
 	assert.True(t, ours)
-	source, err := w.Source("B")
-	require.NoError(t, err)
-	_, err = source.Token()
+	_, err = w.Source("B").Token()
 	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLTenant})
 	assert.Equal(t, crm.WrongTenant, w.state("B"))
 }
@@ -236,9 +231,7 @@ func TestAPausedLocationKeepsItsTokenAndGoesOn(t *testing.T) {
 	w.install(ghltest.Choice{Location: "L"})
 	w.ghl.Suspend("L")
 	w.age("location/L", -time.Hour)
-	source, err := w.Source("L")
-	require.NoError(t, err)
-	_, err = source.Token()
+	_, err := w.Source("L").Token()
 	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLSuspended})
 	assert.Equal(t, crm.Suspended, w.state("L"))
 	w.ghl.Resume("L")
@@ -252,9 +245,7 @@ func TestALostRefreshTokenAsksForAReconnect(t *testing.T) {
 	w.install(ghltest.Choice{Location: "L"})
 	require.NoError(t, w.ghl.Uninstall("location/L"))
 	w.age("location/L", -time.Hour)
-	source, err := w.Source("L")
-	require.NoError(t, err)
-	_, err = source.Token()
+	_, err := w.Source("L").Token()
 	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLReconnect})
 	assert.Equal(t, crm.ReconnectNeeded, w.state("L"))
 	w.install(ghltest.Choice{Location: "L"})
@@ -271,9 +262,7 @@ func TestWhileGHLIsAwayAnOldTokenIsUsedForAsLongAsItLasts(t *testing.T) {
 	w.age("location/L", 5*time.Minute)
 	assert.Equal(t, first, w.token("L"))
 	w.age("location/L", -time.Minute)
-	source, err := w.Source("L")
-	require.NoError(t, err)
-	_, err = source.Token()
+	_, err := w.Source("L").Token()
 	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLUnavailable})
 	assert.Equal(t, crm.Connected, w.state("L"), "an outage is no state of the connection")
 	w.ghl.Heal()
@@ -286,9 +275,7 @@ func TestALostAnswerIsSurvivedByTheGrace(t *testing.T) {
 	w.install(ghltest.Choice{Location: "L"})
 	w.age("location/L", -time.Hour)
 	w.ghl.Fail(ghltest.Fault{Operation: "oauth.*", ResetAfter: true, Times: 1})
-	source, err := w.Source("L")
-	require.NoError(t, err)
-	_, err = source.Token()
+	_, err := w.Source("L").Token()
 	require.Error(t, err, "GHL gave a pair that never arrived")
 	w.token("L")
 	assert.Equal(t, 1, w.ghl.TokenCounts("location/L").Repeats, "the same pair again")
@@ -299,9 +286,7 @@ func TestADisconnectedLocationHasNoTokenAndComesBackByInstalling(t *testing.T) {
 	w.ghl.PutLocation(ghltest.Location{ID: "L"})
 	w.install(ghltest.Choice{Location: "L"})
 	require.NoError(t, w.Disconnect(t.Context(), "L"))
-	source, err := w.Source("L")
-	require.NoError(t, err)
-	_, err = source.Token()
+	_, err := w.Source("L").Token()
 	require.ErrorIs(t, err, &crm.Error{Code: crm.UnknownLocation})
 	require.ErrorIs(t, w.Disconnect(t.Context(), "M"), &crm.Error{Code: crm.UnknownLocation})
 	w.install(ghltest.Choice{Location: "L"})
@@ -319,9 +304,7 @@ func TestNoTokenIsInTheStoreInTheClear(t *testing.T) {
 	row.Owner = "location/M"
 	require.NoError(t, w.store.PutToken(t.Context(), row))
 	require.NoError(t, w.store.PutConnection(t.Context(), crm.Connection{Location: "M", Owner: "location/M", Kind: crm.LocationToken, State: crm.Connected}))
-	source, err := w.Source("M")
-	require.NoError(t, err)
-	_, err = source.Token()
+	_, err = w.Source("M").Token()
 	require.ErrorIs(t, err, &crm.Error{Code: crm.SealBroken}, "a row that is moved to another owner can't be opened")
 }
 
@@ -380,11 +363,7 @@ func renew() int {
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			source, err := all.Source("L" + strconv.Itoa(i))
-			if err == nil {
-				_, err = source.Token()
-			}
-			if err != nil {
+			if _, err := all.Source("L" + strconv.Itoa(i)).Token(); err != nil {
 				failed <- err
 			}
 		})

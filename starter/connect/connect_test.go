@@ -230,9 +230,7 @@ func TestALocationIsConnectedByALink(t *testing.T) {
 	assert.Equal(t, crm.Connected, w.state("harbour"))
 	assert.Equal(t, []string{"harbour"}, w.started)
 	assert.Equal(t, []string{"sent_off", "connected"}, w.results)
-	source, err := w.known.Source("harbour")
-	require.NoError(t, err)
-	_, err = source.Token()
+	_, err := w.known.Source("harbour").Token()
 	assert.NoError(t, err)
 }
 
