@@ -54,11 +54,8 @@ type Fields interface {
 
 // Connections is what is known of who may speak for a location.
 type Connections interface {
-	// Connection has an empty Location where nobody connected it.
-	Connection(ctx context.Context, location string) (crm.Connection, error)
+	Standing
 	PutConnection(ctx context.Context, connection crm.Connection) error
-	// SetState notes how the locations stand that use an owner's token, but for those that were disconnected.
-	SetState(ctx context.Context, owner string, state crm.ConnectionState) error
 	// Disconnect forgets the location's token and keeps its links; [crm.UnknownLocation] where there is no connection.
 	Disconnect(ctx context.Context, location string) error
 }

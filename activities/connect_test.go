@@ -365,3 +365,36 @@ func TestOnlyWhatGHLSaysOfTheTokenProvesAnUninstall(t *testing.T) {
 		assert.Equal(t, want, w.good(w.connect.ConfirmUninstall, goneRound()).State, refusal.Error())
 	}
 }
+
+// poll polls the location with the token of its connection.
+func (w *connectWorld) poll() activities.TickAnswer {
+	w.t.Helper()
+	polls := &activities.Polls{Source: w.connect.Source.(crm.Source), Ticks: w.store, Standing: w.store, Nudge: &nudges{}}
+	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+	env.RegisterActivity(polls)
+	value, err := env.ExecuteActivity(polls.FindChanges, activities.Tick{Location: loc})
+	require.NoError(w.t, err)
+	var answer activities.TickAnswer
+	require.NoError(w.t, value.Get(&answer))
+	return answer
+}
+
+func TestASuspendedConnectionIsConnectedAgainByAPollThatSucceeds(t *testing.T) {
+	w := newConnectWorld(t)
+	w.install(asked)
+	w.ghl.Suspend(loc)
+	assert.Equal(t, crm.GHLSuspended, w.poll().Parked)
+	assert.Equal(t, crm.Suspended, w.connection().State)
+	assert.Equal(t, crm.GHLSuspended, w.parked())
+
+	w.ghl.Resume(loc)
+	refreshes := w.ghl.TokenCounts(crm.LocationOwner(loc)).Refreshes
+	w.ghl.Reset()
+	answer := w.poll()
+	assert.Empty(t, answer.Parked)
+	assert.Equal(t, 1, answer.Calls)
+	assert.Len(t, w.ghl.Calls(), 1, "nothing is asked for the state's sake")
+	assert.Equal(t, refreshes, w.ghl.TokenCounts(crm.LocationOwner(loc)).Refreshes, "and no renewal told it")
+	assert.Equal(t, crm.Connected, w.connection().State)
+	assert.Empty(t, w.parked())
+}

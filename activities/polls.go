@@ -62,6 +62,7 @@ type Polls struct {
 	Rules       *rules.Rules       // nil: none; businesses are looked at only where they mirror them
 	Prints      crm.Fingerprinter
 	Ticks       Ticks
+	Standing    Standing // nil: no app is set, and no location is connected by it
 	Nudge       Nudger
 	Since       time.Time // where a location's first tick starts; zero: now, by GHL's clock
 	// TaskPages, BusinessPages and AttachedPages are how many pages of open tasks, of businesses, and of one business's
@@ -99,6 +100,14 @@ type Ticks interface {
 	// Attached returns the linked contacts whose last finished round saw them attached to the business.
 	Attached(ctx context.Context, location, business string) ([]string, error)
 	MirroredBusinesses(ctx context.Context, location string) ([]string, error)
+}
+
+// Standing is how connected locations stand with GHL.
+type Standing interface {
+	// Connection has an empty Location where nobody connected it.
+	Connection(ctx context.Context, location string) (crm.Connection, error)
+	// SetState notes how the locations stand that use an owner's token, but for those that were disconnected.
+	SetState(ctx context.Context, owner string, state crm.ConnectionState) error
 }
 
 // searchLag is how far GHL's search may be behind its records: the watermark stays this far behind GHL's clock, so that
@@ -299,7 +308,23 @@ func (t *tick) progress(ctx context.Context, watermark time.Time) error {
 
 func (t *tick) parked(ctx context.Context, code crm.Code) (TickAnswer, error) {
 	t.answer.Parked = code
-	return t.answer, leave(storeError(t.Ticks.ParkLocation(ctx, t.location, code)))
+	err := storeError(t.Ticks.ParkLocation(ctx, t.location, code))
+	if err == nil {
+		err = t.stands(ctx, crm.StateOf(code))
+	}
+	return t.answer, leave(err)
+}
+
+// stands notes how the location's connection stands, where it has one. An idle tick only reads it.
+func (t *tick) stands(ctx context.Context, state crm.ConnectionState) error {
+	if t.Standing == nil || state == "" {
+		return nil
+	}
+	connection, err := t.Standing.Connection(ctx, t.location)
+	if err != nil || connection.Location == "" || connection.State == state || connection.State == crm.Disconnected {
+		return storeError(err)
+	}
+	return storeError(t.Standing.SetState(ctx, connection.Owner, state))
 }
 
 // resume lets a location run again after a poll that succeeded, and hands over what waited for it.
@@ -312,6 +337,9 @@ func (t *tick) resume(ctx context.Context) error {
 		if err := t.Ticks.Unpark(ctx, t.location); err != nil {
 			return storeError(err)
 		}
+	}
+	if err := t.stands(ctx, crm.Connected); err != nil { // parked or not: else only the next renewal would tell, a day later
+		return err
 	}
 	if err := t.resumeRankr(ctx); err != nil {
 		return err

@@ -220,3 +220,65 @@ type panicking struct{ crm.Source }
 func (panicking) ChangedSince(context.Context, string, time.Time) iter.Seq2[crm.Page, error] {
 	panic("CANARY")
 }
+
+// stateful counts what is written of connections.
+type stateful struct {
+	activities.Standing
+	writes int
+}
+
+func (s *stateful) SetState(ctx context.Context, owner string, state crm.ConnectionState) error {
+	s.writes++
+	return s.Standing.SetState(ctx, owner, state)
+}
+
+func TestAPollNotesHowAConnectionStands(t *testing.T) {
+	w := newWorld(t)
+	standing := &stateful{Standing: w.store}
+	w.polls.Standing = standing
+	state := func() crm.ConnectionState {
+		connection, err := w.store.Connection(t.Context(), loc)
+		require.NoError(t, err)
+		return connection.State
+	}
+	w.tick(activities.Tick{})
+	assert.Empty(t, state(), "nobody connected it")
+	for _, before := range []crm.ConnectionState{crm.Suspended, crm.ScopesMissing, crm.WrongTenant, crm.ReconnectNeeded, crm.Connected, crm.Disconnected} {
+		require.NoError(t, w.store.PutConnection(t.Context(), crm.Connection{
+			Location: loc, Owner: crm.LocationOwner(loc), Kind: crm.LocationToken, State: before,
+		}))
+		standing.writes = 0
+		w.calls()
+		w.tick(activities.Tick{}) // the location is not parked
+		ghl, _ := w.calls()
+		assert.Equal(t, []string{"contacts.search"}, ghl)
+		if before == crm.Disconnected {
+			assert.Equal(t, crm.Disconnected, state(), "what somebody disconnected stays so")
+			assert.Zero(t, standing.writes)
+			continue
+		}
+		assert.Equal(t, crm.Connected, state(), before)
+		w.tick(activities.Tick{})
+		assert.LessOrEqual(t, standing.writes, 1, "an idle tick only reads")
+	}
+}
+
+func TestAPollThatParksALocationNotesWhyItsConnectionCanNotWork(t *testing.T) {
+	for code, spoil := range map[crm.Code]func(*world){
+		crm.GHLToken: func(w *world) {
+			w.ghl.PutLocation(ghltest.Location{ID: loc, Country: "CH", Tokens: []string{"another"}})
+		},
+		crm.GHLScope: func(w *world) { w.ghl.Revoke(loc, "contacts.readonly") },
+	} {
+		w := newWorld(t)
+		w.polls.Standing = w.store
+		require.NoError(t, w.store.PutConnection(t.Context(), crm.Connection{
+			Location: loc, Owner: crm.LocationOwner(loc), Kind: crm.LocationToken, State: crm.Connected,
+		}))
+		spoil(w)
+		assert.Equal(t, code, w.tick(activities.Tick{}).Parked)
+		connection, err := w.store.Connection(t.Context(), loc)
+		require.NoError(t, err)
+		assert.Equal(t, crm.StateOf(code), connection.State, code)
+	}
+}

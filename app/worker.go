@@ -314,21 +314,23 @@ func (w *workerProgram) deeds() []any {
 		Observe:     w.metrics.Change,
 	}
 	contacts.Segments = &activities.Segments{Contacts: contacts, Source: source, Destination: destination}
+	polls := &activities.Polls{
+		Source: source, Destination: destination, Tasks: source, Businesses: source, Rules: w.rules, Prints: contacts.Prints,
+		Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
+	}
 	deeds := []any{
 		contacts,
 		contacts.Segments,
 		&activities.Businesses{Contacts: contacts, Source: source, Destination: destination},
 		&activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination, Rules: w.rules},
-		&activities.Polls{
-			Source: source, Destination: destination, Tasks: source, Businesses: source, Rules: w.rules, Prints: contacts.Prints,
-			Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
-		},
+		polls,
 	}
 	if w.oauth != nil {
-		polls := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
+		polls.Standing = w.records
+		schedules := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
 		deeds = append(deeds, &activities.Connect{
 			Source: source, Fields: source, Connections: connected{w.records, w.oauth.Connections},
-			Polls: scheduler{polls, w.config.PollInterval.Duration()}, Parking: w.records, Nudge: w.nudger,
+			Polls: scheduler{schedules, w.config.PollInterval.Duration()}, Parking: w.records, Nudge: w.nudger,
 		})
 	}
 	return deeds
