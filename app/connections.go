@@ -252,12 +252,14 @@ func (o *oauth) close() {
 // pages are those that people see when they connect.
 func (o *oauth) pages(config Config, metrics *Metrics, log *slog.Logger) http.Handler {
 	return connect.New(connect.Options{
-		OAuth:   o.app,
-		AppID:   o.app.App().ID(),
-		Secure:  strings.HasPrefix(string(config.GHLRedirectURL), "https:"),
-		Install: o.Install,
-		Start:   o.nudger.Connect,
-		Observe: metrics.Install,
-		Log:     log,
+		OAuth:    o.app,
+		AppID:    o.app.App().ID(),
+		Secure:   strings.HasPrefix(string(config.GHLRedirectURL), "https:"),
+		Sealer:   o.Sealer,
+		UseState: o.records.UseState,
+		Install:  o.Install,
+		Start:    o.nudger.Connect,
+		Observe:  metrics.Install,
+		Log:      log,
 	})
 }

@@ -182,6 +182,21 @@ func (s *Store) SetState(ctx context.Context, owner string, state crm.Connection
 	})
 }
 
+// pastStates is how long a used state is remembered after its end: the clock of who asks may be behind ours.
+const pastStates = 10 * time.Minute
+
+// UseState notes that the state of an install was used; [crm.ErrMoved] when it was before, by whichever process.
+func (s *Store) UseState(ctx context.Context, state []byte, ends time.Time) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		err := moved(tx.ExecContext(ctx, "INSERT INTO used_states (state, ends) VALUES (?, ?) ON CONFLICT DO NOTHING", text64(state), millis(ends)))
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM used_states WHERE ends < ?", millis(tx.now().Add(-pastStates)))
+		return err
+	})
+}
+
 // proofName is the row of meta that shows which key seals.
 const proofName = "seal_proof"
 

@@ -1,6 +1,10 @@
 package store
 
 import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,5 +112,43 @@ func TestAConnectionKeepsTheTimeOfAStateThatStays(t *testing.T) {
 		none, err := s.Connection(ctx, "M")
 		require.NoError(t, err)
 		assert.Empty(t, none.Location)
+	})
+}
+
+func TestAStateIsUsedOnceByWhicheverProcess(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		one, clock := open(t, url)
+		other, err := Open(t.Context(), url, WithClock(clock.Now))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, other.Close()) })
+		ends := clock.Now().Add(10 * time.Minute)
+		var used atomic.Int64
+		var all sync.WaitGroup
+		for i := range 16 {
+			all.Go(func() {
+				switch err := []*Store{one, other}[i%2].UseState(context.Background(), []byte{0, 255}, ends); {
+				case err == nil:
+					used.Add(1)
+				case !errors.Is(err, crm.ErrMoved):
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		assert.Equal(t, int64(1), used.Load())
+		require.ErrorIs(t, one.UseState(t.Context(), []byte{0, 255}, ends), crm.ErrMoved)
+		require.NoError(t, other.UseState(t.Context(), []byte{0, 254}, ends))
+
+		count := func() (n int) {
+			require.NoError(t, one.read.QueryRowContext(t.Context(), "SELECT count(*) FROM used_states").Scan(&n))
+			return n
+		}
+		assert.Equal(t, 2, count())
+		clock.pass(15 * time.Minute)
+		require.NoError(t, one.UseState(t.Context(), []byte("late"), ends))
+		require.ErrorIs(t, one.UseState(t.Context(), []byte{0, 255}, ends), crm.ErrMoved, "whoever's clock is a little behind finds it used")
+		clock.pass(15 * time.Minute)
+		require.NoError(t, one.UseState(t.Context(), []byte("next"), clock.Now()))
+		assert.Equal(t, 1, count(), "what ended is forgotten")
 	})
 }

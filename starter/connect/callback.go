@@ -21,8 +21,13 @@ func (p *pages) callback(w http.ResponseWriter, r *http.Request) page {
 	if wrong != nil {
 		return *wrong
 	}
-	switch p.states.use(query.Get("state"), p.browser(r), p.Now()) {
-	case unknown:
+	// It goes on when the browser leaves: the state and the code work once, and what GHL gives for them must be kept.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), patience)
+	defer cancel()
+	switch verdict, err := p.use(ctx, query.Get("state"), p.browser(r)); {
+	case err != nil:
+		return p.failed(err)
+	case verdict == unknown:
 		return page{
 			status: http.StatusForbidden, result: wrongState, Title: "Nothing was connected", Again: true,
 			Words: []string{
@@ -30,7 +35,7 @@ func (p *pages) callback(w http.ResponseWriter, r *http.Request) page {
 				"If you came from GHL's marketplace, begin with the link below.",
 			},
 		}
-	case used:
+	case verdict == used:
 		return page{
 			status: http.StatusForbidden, result: repeated, Title: "This page was opened before", Again: true,
 			Words: []string{"Each link works once. What the page said the first time holds; if you did not see it, open the link again: connecting twice does no harm."},
@@ -46,9 +51,6 @@ func (p *pages) callback(w http.ResponseWriter, r *http.Request) page {
 			Words: []string{"GHL sent you back without a code."},
 		}
 	}
-	// It goes on when the browser leaves: the code works once, and what GHL gives for it must be kept.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), patience)
-	defer cancel()
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience + time.Second)) // else the server's own holds
 	return p.connect(ctx, code)
 }

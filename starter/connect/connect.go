@@ -20,11 +20,22 @@ type OAuth interface {
 	InstalledLocations(ctx context.Context, companyToken crm.Secret, company, app string) iter.Seq2[crm.InstalledLocation, error]
 }
 
-// Options tell the pages whom to ask and whom to tell. OAuth, Install and Start are needed.
+// Sealer seals what browsers carry: connections have one.
+type Sealer interface {
+	Seal(plain, row []byte) ([]byte, error)
+	Open(sealed, row []byte) ([]byte, error)
+}
+
+// Options tell the pages whom to ask and whom to tell. OAuth, Sealer, UseState, Install and Start are needed.
 type Options struct {
 	OAuth  OAuth
 	AppID  string
 	Secure bool // the redirect URL is https, and so the cookie is for https alone
+
+	// Sealer and UseState are the same for all processes behind one address: a browser may come back to any of them.
+	Sealer Sealer
+	// UseState notes that a state was used; [crm.ErrMoved] when it was before.
+	UseState func(ctx context.Context, state []byte, ends time.Time) error
 
 	// Install keeps a grant, and returns the locations that are connected by it. Doing it twice is as good as once.
 	Install func(ctx context.Context, grant crm.Grant, locations []crm.InstalledLocation) ([]crm.Connection, error)
@@ -60,12 +71,14 @@ const (
 	patience = 50 * time.Second
 	// asking bounds what GHL is asked, so that time is left to keep what it gave.
 	asking = 15 * time.Second
+	// noting bounds what the store is asked before that.
+	noting = 5 * time.Second
 )
 
 // New returns the handler of GET /oauth/install and GET /oauth/callback.
 func New(o Options) http.Handler {
-	if o.OAuth == nil || o.Install == nil || o.Start == nil {
-		panic("connect: Options need OAuth, Install and Start")
+	if o.OAuth == nil || o.Sealer == nil || o.UseState == nil || o.Install == nil || o.Start == nil {
+		panic("connect: Options need OAuth, Sealer, UseState, Install and Start")
 	}
 	if o.Observe == nil {
 		o.Observe = func(string) {}
@@ -76,17 +89,14 @@ func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &pages{Options: o}
+	p := &pages{o}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/oauth/install", p.only(p.install))
 	mux.HandleFunc("/oauth/callback", p.only(p.callback))
 	return mux
 }
 
-type pages struct {
-	Options
-	states states
-}
+type pages struct{ Options }
 
 // only lets GET through: a HEAD would use up a state that the person who follows needs. Whatever panics is told to nobody but
 // the log, and there without its value, which could hold a token.
@@ -119,7 +129,10 @@ func (p *pages) only(do func(http.ResponseWriter, *http.Request) page) http.Hand
 
 // install sends the browser to GHL's consent page, and nowhere else whatever the request says.
 func (p *pages) install(w http.ResponseWriter, r *http.Request) page {
-	state, browser := p.states.open(p.browser(r), p.Now())
+	state, browser, err := p.open(p.browser(r))
+	if err != nil {
+		return p.failed(err)
+	}
 	http.SetCookie(w, &http.Cookie{
 		Name: p.cookie(), Value: browser, Path: "/", MaxAge: int(life.Seconds()),
 		Secure: p.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,

@@ -43,6 +43,7 @@ type world struct {
 	url     string // of the pages
 	options connect.Options
 	store   *store.Store
+	file    string // of the store
 	known   *connections.Connections
 	handler func() http.Handler // with the options as they stand when it is first asked for
 
@@ -56,6 +57,8 @@ type world struct {
 	clock   time.Time
 	shown   strings.Builder // every page and header that a browser saw of us
 }
+
+var key = base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, ghl: ghltest.New(), broken: map[string]error{}, clock: time.Now()}
@@ -76,15 +79,16 @@ func newWorld(t *testing.T) *world {
 		RedirectURL: w.url + "/oauth/callback", Scopes: ghl.Scopes(), Consent: wire.URL + "/v2/oauth/chooselocation",
 	})
 	var err error
-	w.store, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "store.db"))
+	w.file = "sqlite:" + filepath.Join(t.TempDir(), "store.db")
+	w.store, err = store.Open(t.Context(), w.file)
 	require.NoError(t, err)
 	w.closeStore = sync.OnceValue(w.store.Close)
 	t.Cleanup(func() { _ = w.closeStore() })
-	box, err := seal.New([]string{base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))})
+	box, err := seal.New([]string{key})
 	require.NoError(t, err)
 	w.known = &connections.Connections{Store: w.store, Sealer: box, GHL: oauth}
 	w.options = connect.Options{
-		OAuth: oauth, AppID: oauth.App().ID(), Install: w.known.Install, Start: w.start, Now: w.now,
+		OAuth: oauth, AppID: oauth.App().ID(), Sealer: box, UseState: w.store.UseState, Install: w.known.Install, Start: w.start, Now: w.now,
 		Observe: func(result string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -97,6 +101,22 @@ func newWorld(t *testing.T) *world {
 	server.Start()
 	t.Cleanup(server.Close)
 	return w
+}
+
+// another is a second process behind the same address, with these keys and a connection of its own to the store. It returns
+// what makes an address of the first one its own.
+func (w *world) another(keys ...string) func(*url.URL) string {
+	w.t.Helper()
+	box, err := seal.New(keys)
+	require.NoError(w.t, err)
+	records, err := store.Open(w.t.Context(), w.file)
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = records.Close() })
+	options := w.options
+	options.Sealer, options.UseState = box, records.UseState
+	server := httptest.NewServer(connect.New(options))
+	w.t.Cleanup(server.Close)
+	return func(to *url.URL) string { return strings.Replace(to.String(), w.url, server.URL, 1) }
 }
 
 // Write is the log.
@@ -363,17 +383,67 @@ func TestTwoTabsInstallAtOnce(t *testing.T) {
 
 func TestADoubleClickChangesTheCodeOnce(t *testing.T) {
 	w := newWorld(t)
+	other := w.another(key)
 	b := w.browser()
-	to := b.consent(ghltest.Choice{Location: "harbour"}).String()
+	to := b.consent(ghltest.Choice{Location: "harbour"})
+	addresses := []string{to.String(), other(to)}
 	var group sync.WaitGroup
-	statuses := make([]int, 8)
+	statuses := make([]int, 16)
 	for i := range statuses {
-		group.Go(func() { statuses[i] = b.open(to).status })
+		group.Go(func() { statuses[i] = b.open(addresses[i%2]).status })
 	}
 	group.Wait()
 	slices.Sort(statuses)
-	assert.Equal(t, []int{200, 403, 403, 403, 403, 403, 403, 403}, statuses)
+	assert.Equal(t, append([]int{200}, slices.Repeat([]int{403}, 15)...), statuses)
 	assert.Equal(t, ghltest.TokenCounts{Exchanges: 1}, w.ghl.TokenCounts("location/harbour"))
+}
+
+func TestABrowserMayComeBackToAnotherProcessThanItSetOutFrom(t *testing.T) {
+	w := newWorld(t)
+	other := w.another(key)
+	b := w.browser()
+	to := b.consent(ghltest.Choice{Location: "harbour"})
+	assert.Equal(t, 403, w.browser().open(other(to)).status)
+	assert.Equal(t, "wrong_state", w.last())
+	assert.Equal(t, 200, b.open(other(to)).status)
+	assert.Equal(t, 403, b.open(to.String()).status)
+	assert.Equal(t, "repeated", w.last())
+	assert.Equal(t, 403, b.open(other(to)).status)
+	assert.Equal(t, "repeated", w.last())
+	assert.Equal(t, ghltest.TokenCounts{Exchanges: 1}, w.ghl.TokenCounts("location/harbour"))
+	assert.Equal(t, crm.Connected, w.state("harbour"))
+}
+
+func TestTheKeyMayBeChangedBetweenTheLinkAndTheWayBack(t *testing.T) {
+	w := newWorld(t)
+	next := base64.StdEncoding.EncodeToString([]byte("fedcba9876543210fedcba9876543210"))
+	b := w.browser()
+	to := b.consent(ghltest.Choice{Location: "harbour"})
+	assert.Equal(t, 403, b.open(w.another(next)(to)).status, "one that can't know the state takes it for none of ours")
+	assert.Equal(t, 200, b.open(w.another(next, key)(to)).status)
+}
+
+func TestAStateThatWasChangedAnywhereIsNoneOfOurs(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	to := b.consent(ghltest.Choice{Location: "harbour"})
+	state := to.Query().Get("state")
+	assert.NotContains(t, state, "=")
+	cookies := b.Jar.Cookies(to)
+	require.Len(t, cookies, 1)
+	changed := []string{state[1:], state[:len(state)-1], state + "A", state + "=", state + state, cookies[0].Value}
+	for i := range len(state) - 1 { // the last letter has bits that stand for nothing
+		letter := "A"
+		if state[i] == 'A' {
+			letter = "B"
+		}
+		changed = append(changed, state[:i]+letter+state[i+1:])
+	}
+	for _, each := range changed {
+		assert.Equal(t, 403, b.open(with(to, "state", each)).status, each)
+		assert.Equal(t, "wrong_state", w.last())
+	}
+	assert.Equal(t, 200, b.open(to.String()).status)
 }
 
 func TestAHEADUsesNothingUp(t *testing.T) {
@@ -477,7 +547,9 @@ func TestWhileTheStoreIsAwayNothingIsConnected(t *testing.T) {
 	page := w.browser().connect(ghltest.Choice{Location: "harbour"})
 	assert.Equal(t, 503, page.status)
 	assert.Contains(t, page.text, "RS-STORE-UNAVAILABLE")
+	assert.Equal(t, "unavailable", w.last())
 	assert.Empty(t, w.started)
+	assert.Zero(t, w.ghl.TokenCounts("location/harbour"), "a code that may come twice is not changed")
 	w.secretive()
 }
 

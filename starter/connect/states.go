@@ -1,76 +1,65 @@
 package connect
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
-	"slices"
-	"sync"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"time"
+
+	"github.com/rankrsync/rankrsync/crm"
 )
+
+// A state is sealed, and says itself until when it is good: whichever process the browser comes back to can open it, and nobody
+// remembers the links that lead nowhere. That it works once, the store sees to.
 
 // life is how long an install may take from the link to the way back.
 const life = 10 * time.Minute
 
-// maxOpen is how many states are remembered: a flood of links costs a megabyte or two, and then the oldest ones.
-const maxOpen = 10_000
+// longest is more than a state or a browser's key takes as text.
+const longest = 256
 
-// length is that of a state and of a browser's key: [rand.Text]'s.
-const length = 26
+// browserRow and stateRow keep what is sealed apart: a key is no state, and a state is good with its browser's key alone.
+const browserRow = "install browser"
 
-// digest stands for a state or a browser's key. What is looked up by it takes the same time for every wrong one.
-type digest = [sha256.Size]byte
-
-// states are the installs that are under way. The zero value is ready; it is safe for concurrent use.
-type states struct {
-	max int // 0: maxOpen
-
-	mu    sync.Mutex
-	known map[digest]*state
-	queue []*state // by age: all live equally long
-}
-
-type state struct {
-	key, browser digest
-	ends         time.Time
-	used         bool // and remembered, so that it is told from one that never was
-}
+func stateRow(browser string) string { return "install state " + browser }
 
 // open makes a state for a browser, which is known by its key, or by a new one when it has none that we gave. A browser keeps
 // its key for a while, so that two tabs can install at once.
-func (s *states) open(browser string, now time.Time) (text, key string) {
-	text = rand.Text()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forget(now)
-	if !s.gave(browser) {
-		browser = rand.Text()
+func (p *pages) open(browser string) (state, key string, err error) {
+	if p.unseal(browser, browserRow) == nil {
+		if browser, err = p.seal([]byte(rand.Text()), browserRow); err != nil {
+			return "", "", err
+		}
 	}
-	made := &state{key: sha256.Sum256([]byte(text)), browser: sha256.Sum256([]byte(browser)), ends: now.Add(life)}
-	if s.known == nil {
-		s.known = map[digest]*state{}
-	}
-	s.known[made.key], s.queue = made, append(s.queue, made)
-	return text, browser
+	ends := binary.BigEndian.AppendUint64(nil, uint64(p.Now().Add(life).UnixMilli()))
+	state, err = p.seal(append(ends, rand.Text()...), stateRow(browser))
+	return state, browser, err
 }
 
-// use takes a state for the browser that it was made for, once. One that another browser shows stays good for its own.
-func (s *states) use(text, browser string, now time.Time) verdict {
-	if len(text) != length || len(browser) != length {
-		return unknown
+// use takes a state for the browser that it was made for, once. One that another browser shows stays good for its own. The
+// error says that the store can't tell.
+func (p *pages) use(ctx context.Context, state, browser string) (verdict, error) {
+	plain := p.unseal(state, stateRow(browser))
+	if len(plain) < 8 {
+		return unknown, nil
 	}
-	by := sha256.Sum256([]byte(browser))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := s.known[sha256.Sum256([]byte(text))]
-	switch {
-	case found == nil || subtle.ConstantTimeCompare(found.browser[:], by[:]) != 1 || !now.Before(found.ends):
-		return unknown
-	case found.used:
-		return used
+	ends := time.UnixMilli(int64(binary.BigEndian.Uint64(plain)))
+	if !p.Now().Before(ends) {
+		return unknown, nil
 	}
-	found.used = true
-	return good
+	ctx, cancel := context.WithTimeout(ctx, noting)
+	defer cancel()
+	digest := sha256.Sum256(plain)
+	switch err := p.UseState(ctx, digest[:], ends); {
+	case errors.Is(err, crm.ErrMoved):
+		return used, nil
+	case err != nil:
+		return unknown, &crm.Error{Code: crm.StoreUnavailable, Operation: "connect"}
+	}
+	return good, nil
 }
 
 // verdict is what is known of a state.
@@ -82,28 +71,26 @@ const (
 	good
 )
 
-// gave tells whether an install of this browser is remembered. The lock is held.
-func (s *states) gave(browser string) bool {
-	if len(browser) != length {
-		return false
+func (p *pages) seal(plain []byte, row string) (string, error) {
+	sealed, err := p.Sealer.Seal(plain, []byte(row))
+	if err != nil { // its text could tell of keys
+		return "", &crm.Error{Code: crm.Internal, Operation: "seal"}
 	}
-	by, found := sha256.Sum256([]byte(browser)), false
-	for _, each := range s.queue {
-		found = found || each.browser == by
-	}
-	return found
+	return base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// forget makes room for one more. The lock is held.
-func (s *states) forget(now time.Time) {
-	room := s.max
-	if room == 0 {
-		room = maxOpen
+// unseal returns nil for what we did not seal for the row.
+func (p *pages) unseal(text, row string) []byte {
+	if text == "" || len(text) > longest {
+		return nil
 	}
-	drop := 0
-	for drop < len(s.queue) && (len(s.queue)-drop >= room || !now.Before(s.queue[drop].ends)) {
-		delete(s.known, s.queue[drop].key)
-		drop++
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return nil
 	}
-	s.queue = slices.Delete(s.queue, 0, drop)
+	plain, err := p.Sealer.Open(sealed, []byte(row))
+	if err != nil {
+		return nil
+	}
+	return plain
 }
