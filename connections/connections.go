@@ -241,7 +241,14 @@ func (c *Connections) ask(ctx context.Context, held crm.SealedToken, token plain
 		}
 		return grant, err
 	case crm.ClientCredentials:
-		return c.GHL.ClientCredentials(ctx)
+		grant, err := c.GHL.ClientCredentials(ctx)
+		switch {
+		case errors.Is(err, &crm.Error{Code: crm.GHLInvalid}): // GHL gives the app none any more
+			err = &crm.Error{Code: crm.GHLReconnect, Operation: "ghl oauth.client-credentials"}
+		case err == nil && grant.Owner() != held.Owner: // one client's contacts must not be written with another's token
+			err = &crm.Error{Code: crm.GHLTenant, Operation: "ghl oauth.client-credentials"}
+		}
+		return grant, err
 	case crm.PrivateToken:
 		return crm.Grant{}, &crm.Error{Code: crm.GHLToken, Operation: "ghl token"} // only people replace it
 	}

@@ -387,3 +387,73 @@ func TestConnectionsReachSystemsOnlyThroughInterfaces(t *testing.T) {
 		assert.False(t, strings.HasPrefix(dep, "go.temporal.io/"), dep)
 	}
 }
+
+// serve connects what the app's own token is for, as starter connect --service-account does.
+func (w *world) serve() []crm.Connection {
+	w.t.Helper()
+	grant, err := w.oauth.ClientCredentials(w.t.Context())
+	require.NoError(w.t, err)
+	var locations []crm.InstalledLocation
+	for _, id := range grant.Approved {
+		locations = append(locations, crm.InstalledLocation{ID: id})
+	}
+	connected, err := w.Install(w.t.Context(), grant, locations)
+	require.NoError(w.t, err)
+	return connected
+}
+
+func TestAnAppsOwnTokenIsAskedForAgainAndLocationsAreMintedFromIt(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "A", Company: "K"})
+	_, err := w.ghl.Install(ghltest.Choice{Company: "K"})
+	require.NoError(t, err)
+	connected := w.serve()
+	require.Len(t, connected, 1)
+	assert.Equal(t, crm.MintedToken, connected[0].Kind)
+	before, err := w.Access(t.Context(), "company/K", "")
+	require.NoError(t, err)
+	w.token("A")
+
+	w.age("company/K", -time.Hour)
+	w.age("location/A", -time.Hour)
+	w.ghl.Expire("")
+	w.token("A")
+	after, err := w.Access(t.Context(), "company/K", "")
+	require.NoError(t, err)
+	assert.NotEqual(t, before.Access, after.Access)
+	assert.Equal(t, ghltest.TokenCounts{Mints: 2}, w.ghl.TokenCounts("location/A"))
+	assert.Zero(t, w.ghl.TokenCounts("company/K"), "neither a code nor a refresh token had a part in it")
+	assert.Equal(t, crm.Connected, w.state("A"))
+
+	// One that GHL refuses before its end is asked for again, too.
+	w.ghl.Expire("company/K")
+	w.age("location/A", -time.Hour)
+	w.token("A")
+	assert.Equal(t, 3, w.ghl.TokenCounts("location/A").Mints)
+}
+
+func TestAnAppsOwnTokenMustStayItsOwners(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	w.ghl.PutLocation(ghltest.Location{ID: "A", Company: "K"})
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	_, err := w.ghl.Install(ghltest.Choice{Location: "L"})
+	require.NoError(t, err)
+	connected := w.serve()
+	require.Len(t, connected, 1)
+	assert.Equal(t, crm.ClientCredentials, connected[0].Kind)
+	w.age("location/L", -time.Hour)
+	w.token("L")
+	assert.Equal(t, crm.Connected, w.state("L"))
+
+	_, err = w.ghl.Install(ghltest.Choice{Company: "K"}) // from now on the fake gives the company's
+	require.NoError(t, err)
+	w.age("location/L", -time.Hour)
+	_, err = w.Source("L").Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLTenant})
+	assert.Equal(t, crm.WrongTenant, w.state("L"))
+	require.NoError(t, w.ghl.Uninstall("company/K"))
+	require.NoError(t, w.ghl.Uninstall("location/L"))
+	_, err = w.Source("L").Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLReconnect})
+	assert.Equal(t, crm.ReconnectNeeded, w.state("L"))
+}

@@ -42,7 +42,7 @@ func (c *Connections) mint(ctx context.Context, connection crm.Connection) (crm.
 	if err != nil {
 		return before, storeAway()
 	}
-	if before.Kind == crm.LocationToken && before.State == crm.Connected {
+	if before.Kind != crm.MintedToken && before.State == crm.Connected {
 		return before, nil
 	}
 	if err := c.put(ctx, connection.Owner, crm.MintedToken, connection.Company, plainToken{}); err != nil {

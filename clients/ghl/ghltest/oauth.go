@@ -305,23 +305,29 @@ func (o *oauth) refresh(x *exchange, text string) answer {
 }
 
 // service gives a token to the app itself. Nobody says what it is good for: here it is for the one company that has the
-// app. The lock is held.
+// app, or, where none has, for the one location. The lock is held.
 func (o *oauth) service(x *exchange) answer {
-	var only *install
+	var of, locations []*install
 	for _, i := range o.installs {
-		if i.gone || i.location != nil {
-			continue
+		switch {
+		case i.gone:
+		case i.location == nil:
+			of = append(of, i)
+		default:
+			locations = append(locations, i)
 		}
-		if only != nil {
-			return noService
-		}
-		only = i
 	}
-	if only == nil {
+	if len(of) == 0 {
+		of = locations
+	}
+	switch {
+	case len(of) != 1:
 		return noService
+	case of[0].suspended():
+		return inactive
 	}
-	p := pair{expires: x.at.Add(x.life())}
-	p.access = o.give(bearer{install: only, expires: p.expires})
+	only, p := of[0], pair{expires: x.at.Add(x.life())}
+	p.access = o.give(bearer{install: only, location: only.location, expires: p.expires})
 	return x.tokens(only, p)
 }
 

@@ -437,6 +437,20 @@ func TestTheAppItselfGetsATokenOfTheOnlyCompanyThatHasIt(t *testing.T) {
 	assert.Equal(t, 400, a.grant("client_credentials").status, "of which?")
 }
 
+func TestTheAppItselfGetsATokenOfTheOnlyLocationWhereNoCompanyHasIt(t *testing.T) {
+	a, _ := app(t)
+	a.connect(ghltest.Choice{Location: home})
+	r := a.grant("client_credentials")
+	require.Equal(t, 200, r.status)
+	assert.Equal(t, home, r.get("locationId"))
+	assert.NotContains(t, r.body, "refresh_token")
+	a.Suspend(home)
+	assert.Equal(t, 400, a.grant("client_credentials").status)
+	a.Resume(home)
+	a.connect(ghltest.Choice{Location: "one"})
+	assert.Equal(t, 400, a.grant("client_credentials").status, "of which?")
+}
+
 func TestTheAppIsInstalledFromAnotherProcess(t *testing.T) {
 	a, _ := app(t)
 	r, ctx := remote(t, a), t.Context()
