@@ -112,17 +112,20 @@ type link struct {
 const linkUse = "open it, or send it to whoever owns the location: they choose the location in GHL, or all of an agency's, and it is live"
 
 func (c *cli) connect() *cobra.Command {
-	var wait bool
+	var wait, serviceAccount bool
 	var timeout time.Duration
 	command := &cobra.Command{
 		Use:   "connect",
 		Short: "Print the link that locations and agencies connect by",
 		Long: "Print the link that locations and agencies connect by. starter serve answers it, at the address of GHL_REDIRECT_URL. The same " +
 			"link connects one again whose state is scopes-missing or reconnect-needed. With --wait the link goes to stderr, and what somebody connected " +
-			"after the call to stdout.",
+			"after the call to stdout.\n\n" +
+			"With --service-account nobody opens a link: GHL is asked for a token of the app itself (client credentials), and what it is good " +
+			"for is connected and printed: a location, or a company's locations that have the app. GHL does not say when it gives one.",
 		Example: example(
 			"starter connect",
 			"# Tell when somebody connected", "starter connect --wait --timeout 30m",
+			"# Connect what GHL gives the app itself a token for", "starter connect --service-account",
 			"# For a script", "starter connect --output json"),
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -132,6 +135,12 @@ func (c *cli) connect() *cobra.Command {
 			}
 			if timeout <= 0 {
 				return usage("--timeout must be more than 0")
+			}
+			switch {
+			case serviceAccount && wait:
+				return usage("--service-account waits for nobody: leave out --wait")
+			case serviceAccount:
+				return c.connectServiceAccount(command, config, timeout)
 			}
 			where, err := config.InstallLink()
 			switch {
@@ -144,6 +153,7 @@ func (c *cli) connect() *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&wait, "wait", false, "wait until somebody connected, and print what")
+	command.Flags().BoolVar(&serviceAccount, "service-account", false, "connect what GHL gives the app itself a token for, without a link")
 	command.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "how long to wait; the link stays good after it")
 	return command
 }
@@ -167,6 +177,69 @@ func (c *cli) awaitInstall(command *cobra.Command, config app.Config, where stri
 		return &exit{timedOut, fmt.Sprintf("nobody connected within %s; the link stays good", timeout)}
 	}
 	return storeError(err)
+}
+
+// connectServiceAccount reaches for Temporal first: where that is away nothing is done by half.
+func (c *cli) connectServiceAccount(command *cobra.Command, config app.Config, timeout time.Duration) error {
+	if err := config.CheckServiceAccount(); err != nil {
+		return &exit{usedWrongly, err.Error()}
+	}
+	ctx := command.Context()
+	temporal, searchable, address, err := c.dial(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	connecting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	got, err := app.ConnectServiceAccount(connecting, config, temporal, searchable)
+	var settings *app.SettingsError
+	switch {
+	case errors.As(err, &settings):
+		return &exit{usedWrongly, settings.Error()}
+	case err != nil && ctx.Err() != nil:
+		return &exit{interrupted, "interrupted; say it again to go on"}
+	case err != nil && connecting.Err() != nil:
+		return &exit{timedOut, fmt.Sprintf("not done within %s; say it again to go on", timeout)}
+	case err != nil:
+		return grantError(err)
+	}
+	if err := c.printAccounts(command, got.Accounts); err != nil {
+		return err
+	}
+	switch {
+	case got.Missed != nil:
+		return &exit{grantCode(got.Missed), "GHL did not tell all locations that have the app: " + got.Missed.Error() + "; say it again"}
+	case got.Unstarted != nil:
+		fmt.Fprintln(command.ErrOrStderr(), "these are kept, but not all of them were started: say it again")
+		return temporalError(ctx, address, got.Unstarted)
+	case len(got.Accounts) == 0:
+		return &exit{no, "the agency is connected, but none of its locations has the app: install it for one in GHL, and say it again"}
+	}
+	return nil
+}
+
+// grantError says what it means that GHL gave no token, or that it can't be kept, for the person who asked.
+func grantError(err error) error {
+	var away *app.StoreError
+	code := grantCode(err)
+	switch {
+	case errors.As(err, &away):
+		return storeError(err)
+	case errors.Is(err, &crm.Error{Code: crm.InvalidInput}):
+		return &exit{code, "GHL does not know the app by GHL_CLIENT_ID and GHL_CLIENT_SECRET: compare them with the app's page in GHL's marketplace"}
+	case code == unauthorised:
+		return &exit{code, "GHL gives this app no token of its own (" + err.Error() + "): connect by the link instead, which starter connect prints"}
+	}
+	return &exit{code, err.Error() + ": nothing was connected; say it again in a moment"}
+}
+
+// grantCode tells a refusal of GHL's from what may go better the next time.
+func grantCode(err error) int {
+	if e, ok := errors.AsType[*crm.Error](err); ok && e.Retry() == crm.Never {
+		return unauthorised
+	}
+	return unreachable
 }
 
 // disconnected is the answer for one location.

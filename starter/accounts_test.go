@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -104,22 +105,48 @@ func TestOtherPeoplesTextDoesNotReachTheTerminal(t *testing.T) {
 	assert.Equal(t, "Zoë  Ltd  x", printable("Zoë\t\x1bLtd\u202e\u0000x"))
 }
 
-// scheduleServer is a Temporal server that knows schedules only.
-type scheduleServer struct {
+// temporalServer is a Temporal server that ends schedules and starts workflows.
+type temporalServer struct {
 	workflowservice.UnimplementedWorkflowServiceServer
-	mu      sync.Mutex
-	removed []string
+	mu               sync.Mutex
+	removed, started []string
+	refuses          error // to start any
 }
 
-func (*scheduleServer) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
+// listen serves on a port of its own, and returns its address.
+func (s *temporalServer) listen(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	serving := grpc.NewServer()
+	workflowservice.RegisterWorkflowServiceServer(serving, s)
+	go func() { _ = serving.Serve(listener) }()
+	t.Cleanup(serving.Stop)
+	return listener.Addr().String()
+}
+
+func (s *temporalServer) SignalWithStartWorkflowExecution(
+	_ context.Context, r *workflowservice.SignalWithStartWorkflowExecutionRequest,
+) (*workflowservice.SignalWithStartWorkflowExecutionResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuses != nil {
+		return nil, s.refuses
+	}
+	s.started = append(s.started, r.GetWorkflowId())
+	slices.Sort(s.started)
+	return &workflowservice.SignalWithStartWorkflowExecutionResponse{RunId: "run"}, nil
+}
+
+func (*temporalServer) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
 	return &workflowservice.GetSystemInfoResponse{}, nil
 }
 
-func (*scheduleServer) DescribeNamespace(context.Context, *workflowservice.DescribeNamespaceRequest) (*workflowservice.DescribeNamespaceResponse, error) {
+func (*temporalServer) DescribeNamespace(context.Context, *workflowservice.DescribeNamespaceRequest) (*workflowservice.DescribeNamespaceResponse, error) {
 	return &workflowservice.DescribeNamespaceResponse{}, nil
 }
 
-func (s *scheduleServer) DeleteSchedule(_ context.Context, r *workflowservice.DeleteScheduleRequest) (*workflowservice.DeleteScheduleResponse, error) {
+func (s *temporalServer) DeleteSchedule(_ context.Context, r *workflowservice.DeleteScheduleRequest) (*workflowservice.DeleteScheduleResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.removed = append(s.removed, r.GetScheduleId())
@@ -127,14 +154,8 @@ func (s *scheduleServer) DeleteSchedule(_ context.Context, r *workflowservice.De
 }
 
 func TestADisconnectedLocationIsPolledNoMoreUnlessAnotherTokenServesIt(t *testing.T) {
-	server := &scheduleServer{}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	serving := grpc.NewServer()
-	workflowservice.RegisterWorkflowServiceServer(serving, server)
-	go func() { _ = serving.Serve(listener) }()
-	t.Cleanup(serving.Stop)
-	file := inFolder(t, map[string]string{"TEMPORAL_ADDRESS": listener.Addr().String(), "GHL_LOCATION_ID": "P"})
+	server := &temporalServer{}
+	file := inFolder(t, map[string]string{"TEMPORAL_ADDRESS": server.listen(t), "GHL_LOCATION_ID": "P"})
 	records, err := store.Open(t.Context(), "sqlite:"+file)
 	require.NoError(t, err)
 	defer records.Close()

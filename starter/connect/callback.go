@@ -102,7 +102,10 @@ func (p *pages) connect(ctx context.Context, code crm.Secret) page {
 	if err != nil {
 		return p.failed(err)
 	}
-	locations, missed := p.locations(ctx, grant)
+	locations, missed := Locations(ctx, p.OAuth, grant, p.AppID)
+	if missed != nil {
+		p.Log.Warn("the list of a company's locations could not be read", "owner", grant.Owner(), "code", known(missed).Code)
+	}
 	connections, err := p.Install(ctx, grant, locations)
 	if err != nil { // opening the link again makes up for all of it
 		return p.failed(err)
@@ -115,9 +118,9 @@ func (p *pages) connect(ctx context.Context, code crm.Secret) page {
 	return tell(grant, lines, failures, missed)
 }
 
-// locations are those of a company that have the app. When the list can't be read to its end, those that were chosen at
-// the consent page are known all the same; the error is for the page.
-func (p *pages) locations(ctx context.Context, grant crm.Grant) ([]crm.InstalledLocation, error) {
+// Locations are those of a grant's company that have the app. When the list can't be read to its end, those that were chosen at
+// the consent page are known all the same; the error tells of the others.
+func Locations(ctx context.Context, oauth OAuth, grant crm.Grant, app string) ([]crm.InstalledLocation, error) {
 	if grant.Location != "" {
 		return nil, nil
 	}
@@ -125,10 +128,9 @@ func (p *pages) locations(ctx context.Context, grant crm.Grant) ([]crm.Installed
 	defer cancel()
 	var found []crm.InstalledLocation
 	var missed error
-	for location, err := range p.OAuth.InstalledLocations(listing, grant.AccessToken, grant.Company, p.AppID) {
+	for location, err := range oauth.InstalledLocations(listing, grant.AccessToken, grant.Company, app) {
 		if err != nil {
 			missed = err
-			p.Log.Warn("the list of a company's locations could not be read", "owner", grant.Owner(), "code", known(err).Code)
 			break
 		}
 		found = append(found, location)
