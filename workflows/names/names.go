@@ -19,6 +19,7 @@ const (
 	SyncBusiness       = "SyncBusiness"
 	PollChanges        = "PollChanges"
 	ConnectLocation    = "ConnectLocation"
+	Backfill           = "Backfill"
 )
 
 // Activities: the deeds' method names.
@@ -38,6 +39,10 @@ const (
 	ConfirmUninstall           = "ConfirmUninstall"
 	StopPoll                   = "StopPoll"
 	Disconnect                 = "Disconnect"
+	StartBackfill              = "StartBackfill"
+	Survey                     = "Survey"
+	ListPages                  = "ListPages"
+	BackfillPage               = "BackfillPage"
 )
 
 // Task queues. Bulk has slots of its own, so that pages never hold up a live change.
@@ -50,6 +55,8 @@ const (
 // Messages to and questions for a running workflow.
 const (
 	ChangedSignal = "changed"
+	PauseSignal   = "pause"
+	ResumeSignal  = "resume"
 	SyncUpdate    = "sync"
 	StatusQuery   = "status"
 )
@@ -108,6 +115,9 @@ func Poll(location string) string { return "poll/" + location }
 
 // Connect is the workflow ID of a location's ConnectLocation.
 func Connect(location string) string { return "connect/" + location }
+
+// BackfillOf is the workflow ID of a location's Backfill.
+func BackfillOf(location string) string { return "backfill/" + location }
 
 // ContactInput starts SyncContact, AlignTasksAndNotes and SegmentContact.
 type ContactInput struct {

@@ -8,6 +8,7 @@ const (
 	StateWaiting    = "waiting"    // for a quiet moment, or for another round to let go of the contact
 	StateConfirming = "confirming" // in step; one more look is due, since an earlier write may still have landed
 	StateRetrying   = "retrying"   // a system is away; it goes on by itself
+	StatePaused     = "paused"     // by a person, who resumes it
 	StateFinished   = "finished"
 )
 
