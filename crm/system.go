@@ -28,7 +28,14 @@ type SourceWriter interface {
 	CreateTask(ctx context.Context, ref Ref, task Task) (Task, error)
 }
 
-// Page is one page of a search. Its contacts hold only what a search document tells; see Contact.Updated.
+// ContactWalker lists a location's contacts, whether they moved or not.
+type ContactWalker interface {
+	// ContactsAfter reads one page of at most limit contacts, in the order in which they were added: those that follow the
+	// document whose After is given, or the first ones.
+	ContactsAfter(ctx context.Context, location, after string, limit int) (Page, error)
+}
+
+// Page is one page of a search.
 type Page struct {
 	Documents []Document
 	Total     int       // what the system says the whole search holds
@@ -39,9 +46,15 @@ type Page struct {
 type Document struct {
 	Contact string
 	Updated time.Time // dateUpdated
-	// Content is the document in a canonical form (keys sorted, searchAfter left out) to be fingerprinted. It
-	// holds personal values: it is never stored.
-	Content []byte
+
+	// The rest comes with [ContactWalker.ContactsAfter] only.
+
+	After string // leads to the documents that follow this one
+	// Shown is the contact as far as the document shows it, under the crm's names; nil: it can't be read. Its Tags are nil where it
+	// does not tell. The index may lag behind the contact itself.
+	Shown *Contact
+	// Whole tells that Shown holds all that a read of the contact would, unaltered.
+	Whole bool
 }
 
 // Destination is a system that is written: Rankr. All errors are *Error; an error of a write with Landed set

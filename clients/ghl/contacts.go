@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/rankrsync/rankrsync/clients/rest"
@@ -53,7 +54,7 @@ const (
 type searchBody struct {
 	LocationID  string         `json:"locationId"` // on every page: GHL answers 403 to a second page without it
 	PageLimit   int            `json:"pageLimit"`
-	Filters     []searchFilter `json:"filters"`
+	Filters     []searchFilter `json:"filters,omitempty"`
 	Sort        []searchSort   `json:"sort"`
 	SearchAfter jsontext.Value `json:"searchAfter,omitzero"` // the last document's own, untouched
 }
@@ -91,10 +92,11 @@ func (c *Client) ChangedSince(ctx context.Context, location string, since time.T
 		seen := 0
 		for range maxPages {
 			call.Body = body
-			page, next, err := c.search(rest.WithBulk(ctx), call, location)
+			page, documents, err := c.search(rest.WithBulk(ctx), call, location)
 			if !yield(page, err) || err != nil {
 				return
 			}
+			next := cursorOf(documents)
 			seen += len(page.Documents)
 			if len(page.Documents) == 0 || len(page.Documents) < pageLimit && seen >= page.Total {
 				return
@@ -111,8 +113,62 @@ func (c *Client) ChangedSince(ctx context.Context, location string, since time.T
 	}
 }
 
-// search reads one page, and the cursor that leads to the next.
-func (c *Client) search(ctx context.Context, call rest.Call, location string) (crm.Page, jsontext.Value, error) {
+// ContactsAfter reads one page of at most limit contacts (500 at most), in the order in which they were added: those that follow
+// the document whose After is given, or the first ones. It is a bulk call.
+func (c *Client) ContactsAfter(ctx context.Context, location, after string, limit int) (crm.Page, error) {
+	if err := validIDs(named{"location", location}); err != nil {
+		return crm.Page{}, err
+	}
+	call := c.call(searchContacts, location)
+	body := searchBody{LocationID: location, PageLimit: limit, Sort: []searchSort{{"dateAdded", "asc"}}}
+	if after != "" {
+		body.SearchAfter = jsontext.Value(after)
+		if !usable(body.SearchAfter) {
+			return crm.Page{}, &crm.Error{Code: crm.InvalidInput, Operation: "ghl " + searchContacts.Name, Fields: []string{"after"}}
+		}
+	}
+	call.Body = body
+	page, documents, err := c.search(rest.WithBulk(ctx), call, location)
+	if err != nil {
+		return page, err
+	}
+	for i, d := range documents {
+		if !usable(d.SearchAfter) {
+			return page, c.rest.Foreign(call, rest.Meta{})
+		}
+		listed := &page.Documents[i]
+		listed.After = string(d.SearchAfter)
+		listed.Shown, listed.Whole = c.shown(ctx, location, d)
+	}
+	return page, nil
+}
+
+// usable tells whether a cursor may be written down: it is a short list of ids and numbers, and so no value of a contact's.
+func usable(cursor jsontext.Value) bool {
+	var parts []any
+	if len(cursor) > 300 || json.Unmarshal(cursor, &parts) != nil || len(parts) == 0 {
+		return false
+	}
+	for _, part := range parts {
+		if said, ok := part.(string); ok && !crm.ValidID(said) {
+			return false
+		} else if _, number := part.(float64); !ok && !number {
+			return false
+		}
+	}
+	return true
+}
+
+// cursorOf leads past the last document that has one.
+func cursorOf(documents []document) jsontext.Value {
+	if len(documents) == 0 {
+		return nil
+	}
+	return documents[len(documents)-1].SearchAfter
+}
+
+// search reads one page.
+func (c *Client) search(ctx context.Context, call rest.Call, location string) (crm.Page, []document, error) {
 	var answer struct {
 		Contacts []document `json:"contacts"`
 		Total    plain      `json:"total"`
@@ -126,15 +182,13 @@ func (c *Client) search(ctx context.Context, call rest.Call, location string) (c
 	}
 	total, _ := answer.Total.value.(float64)
 	page := crm.Page{Total: int(total), At: meta.Date}
-	var next jsontext.Value
 	for _, d := range answer.Contacts {
 		if !d.of(location) {
 			return crm.Page{At: meta.Date}, nil, c.rest.Foreign(call, meta)
 		}
 		page.Documents = append(page.Documents, d.toCRM())
-		next = d.SearchAfter
 	}
-	return page, next, nil
+	return page, answer.Contacts, nil
 }
 
 // wireTime writes a time the way GHL does. Before 1970 there was no GHL.

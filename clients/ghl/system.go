@@ -60,16 +60,6 @@ func (w contact) customFieldIDs() (ids []string) {
 	return ids
 }
 
-// of tells whether this can be a document of the location. It need not carry every field; but one that names another
-// location is another's.
-func (d document) of(location string) bool {
-	return crm.ValidID(string(d.ID)) && tells(d.LocationID, location)
-}
-
-func (d document) toCRM() crm.Document {
-	return crm.Document{Contact: string(d.ID), Updated: moment(d.DateUpdated), Content: d.content}
-}
-
 // moment reads a time: ISO 8601 in most answers, milliseconds since 1970 in some. Zero when it is neither.
 func moment(p plain) time.Time {
 	switch v := p.value.(type) {

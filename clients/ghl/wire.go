@@ -58,43 +58,6 @@ func (f customField) plain() any {
 	return nil
 }
 
-// document is one contact of a search's page.
-type document struct {
-	ID          text           `json:"id"`
-	LocationID  text           `json:"locationId"`
-	DateAdded   plain          `json:"dateAdded"`
-	DateUpdated plain          `json:"dateUpdated"`
-	SearchAfter jsontext.Value `json:"searchAfter"`
-	content     []byte         // all of it in canonical form, but for searchAfter
-}
-
-func (d document) key() text { return d.ID }
-
-// UnmarshalJSONFrom reads the few named fields and keeps the whole.
-func (d *document) UnmarshalJSONFrom(from *jsontext.Decoder) error {
-	whole, err := from.ReadValue()
-	if err != nil {
-		return err
-	}
-	type named document
-	if err := json.Unmarshal(whole, (*named)(d), from.Options()); err != nil {
-		return err
-	}
-	var members map[string]jsontext.Value
-	if err := json.Unmarshal(whole, &members, from.Options()); err != nil {
-		return err
-	}
-	delete(members, "searchAfter")
-	content, err := json.Marshal(members, json.Deterministic(true), from.Options())
-	if err != nil {
-		return err
-	}
-	canonical := jsontext.Value(content)
-	err = canonical.Canonicalize(from.Options())
-	d.content = canonical
-	return err
-}
-
 // errType is why a field can't be read. Which field it was is told by where it happened.
 var errType = errors.New("ghl: a field of the wrong type")
 

@@ -162,8 +162,13 @@ func (c *Contact) found(complete bool) map[string]any {
 	return document
 }
 
-// complete adds what makes a search document as good as one of GET.
+// complete adds what makes a search document as good as one of GET, and null for what has no value.
 func (c *Contact) complete(document map[string]any) {
+	for _, name := range []string{"address1", "timezone", "businessId"} {
+		if _, has := document[name]; !has {
+			document[name] = nil
+		}
+	}
 	put(document, "firstNameRaw", c.FirstName)
 	put(document, "lastNameRaw", c.LastName)
 	put(document, "address1", c.Address1)
