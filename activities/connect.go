@@ -28,11 +28,13 @@ type ConnectAnswer struct {
 	State    crm.ConnectionState `json:"state,omitempty"`
 	// CustomFields is how many custom fields contacts have there.
 	CustomFields int `json:"customFields,omitempty"`
+	// Backfill tells whether the contacts that are there already are loaded: "started", or "offered" to people, who start it.
+	Backfill string `json:"backfill,omitempty"`
 	// Parked is the code for which the location can't work until somebody acts, or why it is disconnected; empty: it works.
 	Parked crm.Code `json:"parked,omitempty"`
 }
 
-// Connect has the steps by which a location is connected, and disconnected. Each can be done twice. All fields are needed.
+// Connect has the steps by which a location is connected, and disconnected. Each can be done twice. All fields but Backfill are needed.
 type Connect struct {
 	Source      Prover
 	Fields      Fields
@@ -40,6 +42,12 @@ type Connect struct {
 	Polls       Scheduler
 	Parking     Parking
 	Nudge       Poller
+	Backfill    Backfiller // nil: people start backfills
+}
+
+// Backfiller has a location loaded whole, unless that is under way.
+type Backfiller interface {
+	Backfill(ctx context.Context, location string) error
 }
 
 // Prover makes the cheap call that proves a token: a [crm.Source] has it.
@@ -159,6 +167,19 @@ func (c *Connect) ResumeLocation(ctx context.Context, in ConnectRound) error {
 		return nudgeError(c.Nudge.TryPoll(ctx, in.Location))
 	})
 	return err
+}
+
+// StartBackfill has the contacts loaded that are there already, where the settings say so. One that was loaded before costs a call
+// for 500 contacts, and finds what happened while it was not connected.
+func (c *Connect) StartBackfill(ctx context.Context, in ConnectRound) (ConnectAnswer, error) {
+	return c.step(ctx, in, func(answer *ConnectAnswer) error {
+		answer.Backfill = "offered"
+		if c.Backfill == nil {
+			return nil
+		}
+		answer.Backfill = "started"
+		return nudgeError(c.Backfill.Backfill(ctx, in.Location))
+	})
 }
 
 // ConfirmUninstall looks whether the location is really lost to us: [crm.Disconnected] when it is. It is not when it was

@@ -125,7 +125,11 @@ func retried(ctx context.Context, failures int) bool {
 // bring runs one round of a contact, and has what it decided beside the contact brought about by segment. The round is
 // saved by then, and not at its end before that has happened: a crash in between runs it again.
 func (c *Contacts) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retry bool, segment segmenter) (crm.Result, error) {
-	r := round{Contacts: c, ref: ref, object: crm.ContactItself, hint: hint, doubt: retry}
+	return c.bringRound(ctx, round{Contacts: c, ref: ref, object: crm.ContactItself, hint: hint, doubt: retry}, segment)
+}
+
+func (c *Contacts) bringRound(ctx context.Context, r round, segment segmenter) (crm.Result, error) {
+	ref, hint := r.ref, r.hint
 	return c.guarded(ctx, &r, func(ctx context.Context) (crm.Result, error) {
 		result, err := r.once(ctx)
 		if err != nil {
@@ -227,34 +231,33 @@ func (c *Contacts) BringPageIntoStep(ctx context.Context, in PageRound) (PageAns
 		return PageAnswer{}, leave(&crm.Error{Code: crm.InvalidInput, Operation: "input", Fields: []string{"location"}})
 	}
 	p := page{Contacts: c, location: in.Location, retry: retried(ctx, in.Failures)}
-	if activity.HasHeartbeatDetails(ctx) {
-		_ = activity.GetHeartbeatDetails(ctx, &p.progress) // unreadable: all of it is done again
-	}
-	if p.progress.Answer.Outcomes == nil {
-		p.progress.Answer.Outcomes = map[crm.Outcome]int{}
-	}
+	defer p.begin(ctx)()
+	err := forEach(ctx, &p, in.Hints, func(hint names.Hint) string { return hint.Contact }, func(hint names.Hint) error {
+		return p.one(ctx, hint, len(in.Hints) == 1)
+	})
+	p.progress.Answer.Now = time.Now()
+	return p.progress.Answer, leave(err)
+}
+
+// forEach does one for those of the page's items whose contacts are not finished, several at a time.
+func forEach[T any](ctx context.Context, p *page, items []T, contact func(T) string, one func(T) error) error {
 	done := make(map[string]bool, len(p.progress.Done))
 	for _, contact := range p.progress.Done {
 		done[contact] = true
 	}
-	beating, stop := context.WithCancel(ctx)
-	defer stop()
-	go p.beat(beating)
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(pageWidth)
-	for _, hint := range in.Hints {
-		if !done[hint.Contact] {
+	for _, item := range items {
+		if !done[contact(item)] {
 			group.Go(func() error {
 				if working.Err() != nil { // another contact of the page found a system away: start no more
 					return nil
 				}
-				return p.one(ctx, hint, len(in.Hints) == 1)
+				return one(item)
 			})
 		}
 	}
-	err := group.Wait()
-	p.progress.Answer.Now = time.Now()
-	return p.progress.Answer, leave(err)
+	return group.Wait()
 }
 
 // page is one page on its way. Progress is what its heartbeat carries: what is finished is not done again.
@@ -268,6 +271,19 @@ type page struct {
 		Done   []string
 		Answer PageAnswer
 	}
+}
+
+// begin takes up what an earlier attempt finished, and beats until the returned function is called.
+func (p *page) begin(ctx context.Context) (stop func()) {
+	if activity.HasHeartbeatDetails(ctx) {
+		_ = activity.GetHeartbeatDetails(ctx, &p.progress) // unreadable: all of it is done again
+	}
+	if p.progress.Answer.Outcomes == nil {
+		p.progress.Answer.Outcomes = map[crm.Outcome]int{}
+	}
+	beating, stop := context.WithCancel(ctx)
+	go p.beat(beating)
+	return stop
 }
 
 // beat tells Temporal that the page is alive also while a slow system lets no contact finish.
@@ -294,6 +310,11 @@ func (p *page) one(ctx context.Context, hint names.Hint, alone bool) error {
 		return p.finish(ctx, hint, crm.Result{Outcome: crm.Problem})
 	}
 	result, err := p.bring(ctx, ref, hint, p.retry, p.segment)
+	return p.ended(ctx, hint, result, err, alone)
+}
+
+// ended notes how a contact's round ended, and hands the contact over that failed on its own account.
+func (p *page) ended(ctx context.Context, hint names.Hint, result crm.Result, err error, alone bool) error {
 	if err == nil && result.Outcome != crm.Waiting && result.Outcome != crm.Covered {
 		p.mu.Lock()
 		p.worked = true
@@ -303,17 +324,22 @@ func (p *page) one(ctx context.Context, hint names.Hint, alone bool) error {
 		return err
 	}
 	if err != nil {
-		if err := nudgeError(p.Nudge.Contact(ctx, p.location, hint)); err != nil {
-			return err
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.progress.Answer.HandedOver++
-		p.progress.Done = append(p.progress.Done, hint.Contact)
-		activity.RecordHeartbeat(ctx, p.progress)
-		return nil
+		return p.pass(ctx, hint)
 	}
 	return p.finish(ctx, hint, result)
+}
+
+// pass leaves a contact to its SyncContact.
+func (p *page) pass(ctx context.Context, hint names.Hint) error {
+	if err := nudgeError(p.Nudge.Contact(ctx, p.location, hint)); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.progress.Answer.HandedOver++
+	p.progress.Done = append(p.progress.Done, hint.Contact)
+	activity.RecordHeartbeat(ctx, p.progress)
+	return nil
 }
 
 // finish notes how a contact ended. Only what is finished is noted: a crash repeats at most what was in hand.

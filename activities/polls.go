@@ -285,14 +285,18 @@ func (t *tick) unknown(ctx context.Context, documents []crm.Document) ([]names.H
 	}
 	var hints []names.Hint
 	for _, document := range documents {
-		link, seen := links[document.Contact]
-		known := seen && !link.Deleted && link.MappingVersion == crm.MappingVersion &&
-			!document.Updated.IsZero() && !link.DateUpdated.Before(document.Updated)
-		if (!known || t.answer.Forgot && link.Undecided()) && crm.ValidID(document.Contact) {
+		link := links[document.Contact]
+		if (!knows(link, document) || t.answer.Forgot && link.Undecided()) && crm.ValidID(document.Contact) {
 			hints = append(hints, names.Hint{Contact: document.Contact, Received: time.Now()})
 		}
 	}
 	return hints, nil
+}
+
+// knows tells whether the contact's last round, one with a problem included, saw the change that the document tells of.
+func knows(link crm.Link, document crm.Document) bool {
+	return link.Version > 0 && !link.Deleted && link.MappingVersion == crm.MappingVersion && !document.Updated.IsZero() &&
+		!link.DateUpdated.Before(document.Updated)
 }
 
 func (t *tick) progress(ctx context.Context, watermark time.Time) error {

@@ -31,6 +31,9 @@ type round struct {
 	// fresh is for how long a round that ended well is as good as a new one; zero: not at all.
 	fresh time.Duration
 	saved crm.Link // the row as this round left it, or found it where nothing was to be done
+	// listed is the contact as a page of a search showed it whole; nil: it was not.
+	listed   *crm.Contact
+	listedAt time.Time
 }
 
 const (
@@ -66,7 +69,7 @@ func (r *round) once(ctx context.Context) (crm.Result, error) {
 		next.Problem = was.Problem // whether it is mended, only a read in GHL tells
 		return r.advance(ctx, was, next, crm.Result{Outcome: crm.Unchanged, RankrID: was.RankrID})
 	}
-	got, at, err := r.Source.Contact(ctx, r.ref)
+	got, at, err := r.read(ctx, was)
 	if hasCode(err, crm.GHLNotFound) {
 		return r.gone(ctx, was, seen, at)
 	}
@@ -78,6 +81,20 @@ func (r *round) once(ctx context.Context) (crm.Result, error) {
 		return r.failed(ctx, was, got.Updated, err)
 	}
 	return r.align(ctx, was, seen, want, at)
+}
+
+// read reads the contact, or takes it as a page showed it. The page's index may lag behind the contact: what it shows counts
+// only where it tells of a later change than anything that was read before, of a contact of which nothing else is in doubt. Its
+// time is that of the oldest state the index may have shown, so that a hint of a change it did not know yet is not taken for
+// covered.
+func (r *round) read(ctx context.Context, was crm.Link) (crm.Contact, time.Time, error) {
+	at := r.listedAt.Add(-searchLag)
+	fresh := r.listed != nil && !r.doubt && was.Sure() && !was.Deleted && was.Problem == "" && was.LastRead.Before(at) &&
+		was.DateUpdated.Before(r.listed.Updated)
+	if fresh {
+		return *r.listed, at, nil
+	}
+	return r.Source.Contact(ctx, r.ref)
 }
 
 // begin reads the row, takes over a lease that ran out, and ends a round that needs no call.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/crm/rules"
+	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
 // TasksAndNotes makes the tasks and notes that mirror GHL's in Rankr exactly GHL's. What people made in Rankr
@@ -35,14 +36,16 @@ func (t *TasksAndNotes) BringTasksAndNotesIntoStep(ctx context.Context, in Round
 	if in.Hint.Events = t.awaited(in.Hint.Events); len(in.Hint.Events) > 0 {
 		in.Hint.At = time.Time{} // whatever was read since: the round that read it may have been the contact's first
 	}
-	a := alignment{TasksAndNotes: t, round: round{
-		Contacts: t.Contacts, ref: in.Ref, object: crm.TasksAndNotes, hint: in.Hint, doubt: retried(ctx, in.Failures),
-	}}
-	result, err := t.Contacts.guarded(ctx, &a.round, a.once)
+	result, err := t.bring(ctx, in.Ref, in.Hint, retried(ctx, in.Failures))
 	if err != nil {
 		return Answer{}, leave(err)
 	}
 	return Answer{Result: result, Searchable: t.Contacts.Searchable()}, nil
+}
+
+func (t *TasksAndNotes) bring(ctx context.Context, ref crm.Ref, hint names.Hint, retry bool) (crm.Result, error) {
+	a := alignment{TasksAndNotes: t, round: round{Contacts: t.Contacts, ref: ref, object: crm.TasksAndNotes, hint: hint, doubt: retry}}
+	return t.Contacts.guarded(ctx, &a.round, a.once)
 }
 
 // alignment is a round of a contact's tasks and notes. Its link's Fields hold a fingerprint and its Records Rankr's id

@@ -68,6 +68,7 @@ type Config struct {
 	OnDelete     OnDelete     `envconfig:"ON_DELETE" default:"delete" desc:"what becomes of a record we created in Rankr when its contact is deleted in GHL: delete or keep"`
 	PollInterval PollInterval `envconfig:"POLL_INTERVAL" default:"5m" desc:"how often each location is searched for changes no webhook told of: from 1m to 15m, or 0 for never"`
 	PollSince    PollSince    `envconfig:"POLL_SINCE" default:"now" desc:"where a location's first poll starts: now, all, or a time such as 2026-01-31T00:00:00Z"`
+	Backfill     Backfill     `envconfig:"BACKFILL" default:"offer" desc:"what becomes of the contacts that a location has when it is connected by a link: start loads them at once, with offer starter backfill does when somebody says so"`
 	QuietPeriod  Pause        `envconfig:"QUIET_PERIOD" default:"2s" desc:"how long a contact that was just brought into step rests, so that a burst of edits becomes one round: up to 1m"`
 
 	HTTPAddr Address `envconfig:"HTTP_ADDR" default:"127.0.0.1:8088" desc:"where starter serve listens for webhooks"`

@@ -207,6 +207,12 @@ type OnDelete string
 // Decode reads the setting.
 func (o *OnDelete) Decode(text string) error { return oneOf(o, text, "delete", "keep") }
 
+// Backfill is what becomes of the contacts that a location has when it is connected: "offer" or "start".
+type Backfill string
+
+// Decode reads the setting.
+func (b *Backfill) Decode(text string) error { return oneOf(b, text, "offer", "start") }
+
 // LogFormat is "auto", "text" or "json".
 type LogFormat string
 

@@ -318,20 +318,26 @@ func (w *workerProgram) deeds() []any {
 		Source: source, Destination: destination, Tasks: source, Businesses: source, Rules: w.rules, Prints: contacts.Prints,
 		Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
 	}
+	tasksAndNotes := &activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination, Rules: w.rules}
 	deeds := []any{
 		contacts,
 		contacts.Segments,
 		&activities.Businesses{Contacts: contacts, Source: source, Destination: destination},
-		&activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination, Rules: w.rules},
+		tasksAndNotes,
+		&activities.Backfills{Contacts: contacts, Source: source, Destination: destination, Links: w.records, TasksAndNotes: tasksAndNotes},
 		polls,
 	}
 	if w.oauth != nil {
 		polls.Standing = w.records
 		schedules := Polls{w.temporal.ScheduleClient(), w.attributes.Known}
-		deeds = append(deeds, &activities.Connect{
+		connect := &activities.Connect{
 			Source: source, Fields: source, Connections: connected{w.records, w.oauth.Connections},
 			Polls: scheduler{schedules, w.config.PollInterval.Duration()}, Parking: w.records, Nudge: w.nudger,
-		})
+		}
+		if w.config.Backfill == "start" {
+			connect.Backfill = w.nudger
+		}
+		deeds = append(deeds, connect)
 	}
 	return deeds
 }

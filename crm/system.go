@@ -35,6 +35,13 @@ type ContactWalker interface {
 	ContactsAfter(ctx context.Context, location, after string, limit int) (Page, error)
 }
 
+// RecordWalker lists a destination's contacts.
+type RecordWalker interface {
+	// Records reads one page of them: those that follow what an earlier page returned as next, or the first ones. Next is empty
+	// after the last page.
+	Records(ctx context.Context, location, after string) (records []Contact, next string, err error)
+}
+
 // Page is one page of a search.
 type Page struct {
 	Documents []Document

@@ -12,8 +12,9 @@ import (
 )
 
 // ConnectLocation brings a location that somebody connected to life: its token is proven, its custom fields are read, the
-// connection is recorded, the location is polled, and what was parked goes on. Told that the app was uninstalled, it first
-// looks whether that is so, and then ends the polls and forgets the token; links are kept.
+// connection is recorded, the location is polled, what was parked goes on, and the contacts that are there already are loaded
+// where the settings say so. Told that the app was uninstalled, it first looks whether that is so, and then ends the polls and
+// forgets the token; links are kept.
 //
 // What only a person can mend is its result, and the connection's state; a system that is away is asked for as long as it
 // takes. It may be started as often as one likes. Who starts it while it runs sends the signal as well: another round follows,
@@ -107,7 +108,15 @@ func (c *connecting) connect(ctx workflow.Context) (activities.ConnectAnswer, er
 			return activities.ConnectAnswer{}, err
 		}
 	}
-	return activities.ConnectAnswer{Location: c.round.Location, State: crm.Connected, CustomFields: fields}, nil
+	answer := activities.ConnectAnswer{Location: c.round.Location, State: crm.Connected, CustomFields: fields}
+	if workflow.GetVersion(ctx, backfillVersion, workflow.DefaultVersion, 1) == 1 {
+		started, err := c.step(ctx, names.StartBackfill)
+		if err != nil {
+			return activities.ConnectAnswer{}, err
+		}
+		answer.Backfill = started.Backfill
+	}
+	return answer, nil
 }
 
 // watch has a paused location polled, which finds out when its bill is settled. All other states end with an install, which
@@ -142,6 +151,9 @@ func connectWords(answer activities.ConnectAnswer) string {
 	switch {
 	case answer.State == crm.Connected && answer.Parked == "":
 		words += fmt.Sprintf("\n\nCustom fields: %d.", answer.CustomFields)
+		if answer.Backfill == "offered" {
+			words += " What changes from now on is synced; " + code("starter backfill --location "+answer.Location) + " loads the contacts that are there already."
+		}
 	case answer.Parked != "":
 		words += "\n\n" + explain(answer.Parked)
 	}

@@ -37,7 +37,7 @@ func newConnectRun(t *testing.T) *connectRun {
 			names.Disconnect: {Location: "L", State: crm.Disconnected, Parked: crm.UnknownLocation},
 		},
 	}
-	for _, name := range []string{names.ProveConnection, names.ReadFields, names.RecordConnection, names.ConfirmUninstall, names.Disconnect} {
+	for _, name := range []string{names.ProveConnection, names.ReadFields, names.RecordConnection, names.ConfirmUninstall, names.Disconnect, names.StartBackfill} {
 		r.deed(name, func(ctx context.Context, in activities.ConnectRound) (activities.ConnectAnswer, error) {
 			return r.answers[name], r.does(ctx, in)
 		})
@@ -73,7 +73,7 @@ func (r *connectRun) execute(input names.ConnectInput) activities.ConnectAnswer 
 }
 
 var (
-	connectSteps    = []string{"ProveConnection", "ReadFields", "RecordConnection", "SchedulePoll", "ResumeLocation"}
+	connectSteps    = []string{"ProveConnection", "ReadFields", "RecordConnection", "SchedulePoll", "ResumeLocation", "StartBackfill"}
 	disconnectSteps = []string{"ConfirmUninstall", "StopPoll", "Disconnect"}
 	location        = names.ConnectInput{Location: "L"}
 	uninstalled     = names.ConnectInput{Location: "L", Uninstalled: start.Add(-time.Minute)}

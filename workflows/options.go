@@ -72,6 +72,26 @@ func onePoll(location string) workflow.ActivityOptions {
 	}
 }
 
+// oneBackfillPage is onePage behind all other work of the location. Its 100 contacts take twice as long.
+func oneBackfillPage(location string) workflow.ActivityOptions {
+	options := onePage(location)
+	options.ScheduleToCloseTimeout, options.StartToCloseTimeout = 10*time.Minute, 4*time.Minute
+	options.Priority.PriorityKey = names.PriorityBackfill
+	return options
+}
+
+// oneSurvey bounds a look at both sides: at the usual limits a thousand contacts a second of GHL, and of Rankr a hundred.
+func oneSurvey(location string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue:              names.Bulk,
+		ScheduleToCloseTimeout: 2 * time.Hour,
+		StartToCloseTimeout:    time.Hour,
+		HeartbeatTimeout:       time.Minute,
+		RetryPolicy:            patiently(time.Minute),
+		Priority:               temporal.Priority{PriorityKey: names.PriorityBackfill, FairnessKey: location},
+	}
+}
+
 // oneQuestion bounds nothing but an attempt: all the activity does is to hand a hint over, and where Temporal takes none
 // nothing else would help.
 func oneQuestion(location string) workflow.ActivityOptions {

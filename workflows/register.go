@@ -24,4 +24,5 @@ var all = map[string]any{
 	names.SyncBusiness:       SyncBusiness,
 	names.PollChanges:        PollChanges,
 	names.ConnectLocation:    ConnectLocation,
+	names.Backfill:           Backfill,
 }

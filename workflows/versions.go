@@ -13,3 +13,6 @@ package workflows
 // events, so a flag is needed for weeks, not years. An AwaitDueDate may wait for years, but has run nothing by then: only
 // its input must stay readable. Texts, time-outs and retries may change without one.
 // [TestRecordedHistoriesReplay] tells when a flag is missing.
+
+// backfillVersion has ConnectLocation start or offer a backfill at its end: no run that began before 2026-11-25 does.
+const backfillVersion = "2026-11-start-backfill"

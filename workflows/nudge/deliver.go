@@ -100,6 +100,17 @@ func (n *Nudger) connect(ctx context.Context, input names.ConnectInput) error {
 	return nil
 }
 
+// backfill starts a run that loads the location whole, unless one is under way.
+func (n *Nudger) backfill(ctx context.Context, location string) error {
+	options := n.options.Start(names.Backfill, location, "")
+	options.ID, options.Priority.PriorityKey = names.BackfillOf(location), names.PriorityBackfill
+	_, err := n.temporal.ExecuteWorkflow(ctx, options, names.Backfill, names.BackfillInput{Location: location})
+	if err != nil {
+		return fmt.Errorf("nudge: start %s: %w", names.Backfill, err)
+	}
+	return nil
+}
+
 // Start says how a workflow of the type starts: a contact's, or a location's when contact is empty; of a SyncBusiness,
 // contact is the business. Whoever starts it in another way than by a signal starts it the same.
 func (o Options) Start(workflow, location, contact string) client.StartWorkflowOptions {
@@ -128,6 +139,8 @@ func summary(workflow, location, contact string) string {
 		return "Bring the changed contacts of GHL location `" + location + "` into step in Rankr"
 	case names.ConnectLocation:
 		return "Connect GHL location `" + location + "`, or disconnect it when the app was uninstalled"
+	case names.Backfill:
+		return "Bring all contacts of GHL location `" + location + "` into step in Rankr"
 	case names.AlignTasksAndNotes:
 		what = "the tasks and notes of " + what
 	case names.SegmentContact:

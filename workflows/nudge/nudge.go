@@ -127,6 +127,11 @@ func (n *Nudger) Uninstalled(ctx context.Context, location string, at time.Time)
 	})
 }
 
+// Backfill has the location loaded whole, unless that is under way. It returns once Temporal has it.
+func (n *Nudger) Backfill(ctx context.Context, location string) error {
+	return n.directly(ctx, func(ctx context.Context) error { return n.backfill(ctx, location) })
+}
+
 // directly makes one call that has nothing to be gathered with, in a slot of its own.
 func (n *Nudger) directly(ctx context.Context, call func(context.Context) error) error {
 	select {

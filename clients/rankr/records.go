@@ -1,0 +1,35 @@
+package rankr
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+
+	"github.com/rankrsync/rankrsync/crm"
+)
+
+// Records reads one page of all contacts that Rankr has: those that follow what an earlier page returned as next, or the first
+// ones. Next is empty after the last page. The Rankr account is the location's, so that the records of other locations that share it are
+// among them.
+func (c *Client) Records(ctx context.Context, _, after string) (records []crm.Contact, next string, err error) {
+	call := findContacts.call()
+	call.Query = url.Values{"limit": {strconv.Itoa(pageSize)}}
+	if after != "" {
+		call.Query.Set("startAfter", after)
+	}
+	var answer page
+	meta, err := c.rest.Do(ctx, call, &answer)
+	if err != nil {
+		return nil, "", err
+	}
+	if answer.Contacts == nil || answer.Next == after && after != "" {
+		return nil, "", c.rest.Foreign(call, meta)
+	}
+	for _, record := range answer.Contacts {
+		if !crm.ValidID(record.ID) {
+			return nil, "", c.rest.Foreign(call, meta)
+		}
+		records = append(records, record.toCRM(""))
+	}
+	return records, answer.Next, nil
+}
