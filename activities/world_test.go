@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 	}}), ghl.Options{})
 	destination := rankr.New(rest.New(rest.Options{System: "rankr", BaseURL: rankrURL, Timeout: 2 * time.Second, Tokens: func(string) (oauth2.TokenSource, error) {
 		return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "token"}), nil
-	}}))
+	}}), rankr.Options{})
 	w.contacts = &activities.Contacts{
 		Source: source, Destination: destination, Links: w.store, Nudge: w.nudged, Prints: w.store.Fingerprinter(), StoreID: w.store.ID(),
 		Quiet: 2 * time.Second, Lease: 30 * time.Second, Searchable: func() bool { return true },

@@ -298,7 +298,7 @@ func (w *workerProgram) deeds() []any {
 		Tokens:  w.config.rankrTokens(),
 		Gate:    rest.NewGate(w.config.RankrRate.Rate, w.slots),
 		Observe: w.metrics.Requests("rankr"),
-	}))
+	}), rankr.Options{})
 	contacts := &activities.Contacts{
 		Source:      source,
 		Destination: destination,
