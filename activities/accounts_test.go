@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
 	"golang.org/x/oauth2"
 
 	"github.com/rankrsync/rankrsync/activities"
@@ -146,4 +147,33 @@ func TestALocationWithoutAnAccountIsParkedUntilItHasOne(t *testing.T) {
 	assert.Contains(t, w.nudged.take(), "jane")
 	assert.Equal(t, crm.Created, w.good("jane").Outcome)
 	assert.Empty(t, w.problems())
+}
+
+// TestSegmentsAreMadeInEachAccount: a segment's id in one account is none in another.
+func TestSegmentsAreMadeInEachAccount(t *testing.T) {
+	w := newWorld(t)
+	loaded, err := rules.Parse("sync.yaml", []byte("segments: [{name: All, when: 'true'}]"))
+	require.NoError(t, err)
+	w.contacts.Rules = loaded
+	accounts := map[string]string{"L1": "harbour", "L2": "quay"}
+	w.with(accounts)
+	for location, account := range accounts {
+		w.ghl.Create(location, ghltest.Contact{ID: "ann-" + location})
+		assert.Equal(t, crm.Created, w.roundIn(location, "ann-"+location).Outcome)
+		env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
+		env.RegisterActivity(w.segments)
+		_, err := env.ExecuteActivity(w.segments.BringSegmentsIntoStep, activities.Round{Ref: crm.Ref{Location: location, Contact: "ann-" + location}})
+		require.NoError(t, err)
+		record, ok := w.rankr.Mirror("ann-" + location)
+		require.True(t, ok)
+		assert.Equal(t, account, record.Account)
+		assert.Len(t, record.Segments, 1)
+	}
+	assert.Empty(t, w.problems())
+	var made []string
+	for _, segment := range w.rankr.Segments() {
+		made = append(made, segment.Account)
+	}
+	assert.ElementsMatch(t, []string{"harbour", "quay"}, made)
+	assert.Zero(t, w.rankr.Counters().Statuses[422], "no account is asked for another's segments")
 }
