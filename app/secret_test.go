@@ -235,7 +235,7 @@ func TestNothingShowsASecret(t *testing.T) {
 	require.NoError(t, err)
 	ghl, err := config.ghlTokens()("L1")
 	require.NoError(t, err)
-	rankr, err := config.rankrTokens()("")
+	rankr, err := config.rankrTokens()(rankr.SharedAccount)
 	require.NoError(t, err)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&shown, verb, []any{sealer, config.secrets(), ghl})

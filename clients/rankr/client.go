@@ -12,8 +12,8 @@ const SharedAccount = "account"
 
 // Options are what may differ between installations.
 type Options struct {
-	// Account names the Rankr account of a location: whose token and whose rate limit its calls use. Nil: all locations share
-	// [SharedAccount].
+	// Account names the Rankr account of a location: whose token and whose rate limit its calls use. It is never empty. Nil: all
+	// locations share [SharedAccount].
 	Account func(location string) string
 }
 
