@@ -177,3 +177,57 @@ func TestSegmentsAreMadeInEachAccount(t *testing.T) {
 	assert.ElementsMatch(t, []string{"harbour", "quay"}, made)
 	assert.Zero(t, w.rankr.Counters().Statuses[422], "no account is asked for another's segments")
 }
+
+// TestALocationThatMovesToAnotherAccountFollowsWithItsChanges is what docs/sync-yaml.md says of it: nothing is deleted in the
+// old account, and what does not change stays there alone.
+func TestALocationThatMovesToAnotherAccountFollowsWithItsChanges(t *testing.T) {
+	w := newWorld(t)
+	w.withRules("segments: [{name: All, when: 'true'}]")
+	w.with(map[string]string{loc: "harbour", "L2": "quay"})
+	acme := w.ghl.AddBusiness(loc, ghltest.Business{Name: "Acme"})
+	w.ghl.Create(loc, jane)
+	w.attach("jane", acme.ID)
+	w.addTask(ghltest.Task{Title: "Call", Due: due})
+	w.good("jane")
+	w.segment()
+	w.settle("jane")
+	old := w.mirror("jane")
+	require.Len(t, old.Segments, 1)
+	require.NotEmpty(t, old.BusinessID)
+
+	for i := range w.contacts.Accounts {
+		account := &w.contacts.Accounts[i]
+		account.Locations = map[string][]string{"quay": {loc}}[account.Name]
+	}
+	w.calls()
+	require.Equal(t, crm.Unchanged, w.good("jane").Outcome)
+	_, calls := w.calls()
+	assert.Empty(t, calls, "nothing tells that the record is in another account")
+
+	w.edit("jane", func(c *ghltest.Contact) { c.City = "Chur" })
+	require.Equal(t, crm.Created, w.good("jane").Outcome)
+	w.settle("jane")
+	for range 5 {
+		w.pass(15 * time.Second)
+		_, err := w.segmentDeed(activities.Round{Ref: crm.Ref{Location: loc, Contact: "jane"}})
+		for _, business := range w.nudged.takeHints(&w.nudged.businesses) {
+			w.pass(3 * time.Second)
+			_, err := w.businessDeed(activities.BusinessRound{Business: business.Contact})
+			require.NoError(t, err)
+		}
+		if err == nil {
+			break
+		}
+	}
+	records := w.rankr.All()
+	require.Len(t, records, 2)
+	assert.Equal(t, old, records[0], "the old record stays as it was")
+	moved := records[1]
+	assert.Equal(t, "quay", moved.Account)
+	assert.Len(t, moved.Segments, 1)
+	assert.NotEqual(t, old.Segments, moved.Segments)
+	assert.NotEmpty(t, moved.BusinessID)
+	assert.NotEqual(t, old.BusinessID, moved.BusinessID)
+	assert.Len(t, w.rankr.Tasks(moved.ID), 1)
+	assert.Empty(t, w.problems())
+}
