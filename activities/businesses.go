@@ -47,7 +47,7 @@ func (b *Businesses) asContacts() *Contacts {
 		Source:      businessSource{c.Source, b.Source},
 		Destination: businessDestination{b.Destination},
 		Links:       c.Links, Nudge: c.Nudge, Prints: c.Prints, StoreID: c.StoreID, Quiet: c.Quiet, Lease: c.Lease,
-		KeepDeleted: c.KeepDeleted, Searchable: c.Searchable, Observe: c.Observe, of: c,
+		KeepDeleted: c.KeepDeleted, Accounts: c.Accounts, Searchable: c.Searchable, Observe: c.Observe, of: c,
 	}
 }
 

@@ -18,20 +18,21 @@ import (
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
-// Contacts brings contacts into step. All fields but Rules, Segments and Observe are needed.
+// Contacts brings contacts into step. All fields but Rules, Accounts, Segments and Observe are needed.
 type Contacts struct {
 	Source      crm.Source
 	Destination crm.Destination
 	Links       Links
 	Nudge       Nudger
 	Prints      crm.Fingerprinter
-	StoreID     string        // goes into idempotency keys
-	Quiet       time.Duration // at most one round of a contact in this time
-	Lease       time.Duration // how long a round may write; a crashed one blocks its contact as long
-	KeepDeleted bool          // what is deleted in GHL stays in Rankr, unlinked
-	Rules       *rules.Rules  // nil: none
-	Segments    *Segments     // which brings about what the rules decide; nil only without rules
-	Searchable  func() bool   // whether the server knows our search attributes
+	StoreID     string         // goes into idempotency keys
+	Quiet       time.Duration  // at most one round of a contact in this time
+	Lease       time.Duration  // how long a round may write; a crashed one blocks its contact as long
+	KeepDeleted bool           // what is deleted in GHL stays in Rankr, unlinked
+	Rules       *rules.Rules   // nil: none
+	Accounts    rules.Accounts // none: all locations share one Rankr account
+	Segments    *Segments      // which brings about what the rules decide; nil only without rules
+	Searchable  func() bool    // whether the server knows our search attributes
 	// Observe is told of each round that ended; received is when we heard of the change, zero if nobody told us.
 	Observe func(location string, object crm.Object, outcome crm.Outcome, received time.Time)
 

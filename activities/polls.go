@@ -331,44 +331,35 @@ func (t *tick) stands(ctx context.Context, state crm.ConnectionState) error {
 	return storeError(t.Standing.SetState(ctx, connection.Owner, state))
 }
 
-// resume lets a location run again after a poll that succeeded, and hands over what waited for it.
+// resume lets a location run again after a poll that succeeded, unless it is Rankr that still refuses it, and hands over what
+// waited for it.
 func (t *tick) resume(ctx context.Context) error {
-	code, err := t.Ticks.Parked(ctx, t.location)
-	if err != nil {
-		return storeError(err)
-	}
-	if code != "" {
-		if err := t.Ticks.Unpark(ctx, t.location); err != nil {
+	for _, location := range []string{t.location, crm.Everywhere} {
+		code, err := t.Ticks.Parked(ctx, location)
+		switch {
+		case err != nil:
+			return storeError(err)
+		case code == "":
+			continue
+		case slices.Contains(crm.RankrCredentials, code) && refused(ctx, t.Destination, t.location): // one cheap question
+			t.answer.Parked = code
+			continue
+		}
+		if err := t.Ticks.Unpark(ctx, location); err != nil {
 			return storeError(err)
 		}
 	}
 	if err := t.stands(ctx, crm.Connected); err != nil { // parked or not: else only the next renewal would tell, a day later
 		return err
 	}
-	if err := t.resumeRankr(ctx); err != nil {
-		return err
-	}
 	return t.release(ctx)
-}
-
-// resumeRankr asks Rankr one cheap question while its credentials are known to be refused.
-func (t *tick) resumeRankr(ctx context.Context) error {
-	code, err := t.Ticks.Parked(ctx, crm.Everywhere)
-	if err != nil || code == "" {
-		return storeError(err)
-	}
-	if refused(ctx, t.Destination, t.location) {
-		t.answer.Parked = crm.RankrToken
-		return nil
-	}
-	return storeError(t.Ticks.Unpark(ctx, crm.Everywhere))
 }
 
 // release hands over what was parked with its location, once that is not parked any more.
 func (t *tick) release(ctx context.Context) error {
 	codes := append(slices.Clone(crm.GHLCredentials), crm.UnknownLocation)
 	if t.answer.Parked == "" {
-		codes = append(codes, crm.RankrToken)
+		codes = append(codes, crm.RankrCredentials...)
 	}
 	contacts, err := t.Ticks.ParkedContacts(ctx, t.location, crm.ContactItself, codes...)
 	if err != nil {

@@ -502,7 +502,7 @@ func (r *round) lost(ctx context.Context, held crm.Link, err error) (crm.Result,
 
 // broken lets go of the contact after a deed that failed, with what is known of its effect.
 func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause error) (crm.Result, error) {
-	e := safe(cause)
+	e := r.named(safe(cause))
 	again := !r.repeated // start over at once, but only once: what does not help then needs time or a person
 	switch e.Code {
 	case crm.RankrNotFound: // deleted in Rankr by somebody: it is made again
@@ -565,6 +565,7 @@ func (r *round) failed(ctx context.Context, was crm.Link, updated time.Time, err
 }
 
 func (r *round) park(ctx context.Context, was crm.Link, updated time.Time, e *crm.Error) (crm.Result, error) {
+	e = r.named(e)
 	next := was
 	next.Finished, next.Problem, next.MappingVersion = was.Now, e.Code, crm.MappingVersion
 	if !updated.IsZero() {
@@ -593,21 +594,34 @@ func (r *round) parkLocation(ctx context.Context, code crm.Code) error {
 		if _, _, err := r.Source.Location(ctx, location); !hasCode(err, crm.GHLCredentials...) {
 			return nil
 		}
-	case crm.RankrToken:
+	case crm.RankrToken, crm.RankrAccount:
 		if !refused(ctx, r.Destination, location) {
 			return nil
 		}
-		location = crm.Everywhere
+		if len(r.Accounts) == 0 { // else each location of the account finds out by itself, and so does its poll when it is mended
+			location = crm.Everywhere
+		}
 	default:
 		return nil
 	}
 	return storeError(r.Links.ParkLocation(ctx, location, code))
 }
 
+// named says of which account of sync.yaml Rankr refuses the credentials.
+func (r *round) named(e *crm.Error) *crm.Error {
+	account := r.Accounts.Of(r.ref.Location)
+	if account == "" || !slices.Contains(crm.RankrCredentials, e.Code) {
+		return e
+	}
+	named := *e // the one that a token source gave is everybody's
+	named.Fields = append([]string{"accounts/" + account}, e.Fields...)
+	return &named
+}
+
 // refused asks Rankr one cheap question and tells whether it is our credentials that it refuses.
 func refused(ctx context.Context, rankr crm.Destination, location string) bool {
 	_, err := rankr.Find(ctx, location, crm.Keys{ExternalID: "rankrsync-probe"})
-	return hasCode(err, crm.RankrToken)
+	return hasCode(err, crm.RankrCredentials...)
 }
 
 func (r *round) problem(e *crm.Error) *crm.ProblemRecord {

@@ -20,7 +20,7 @@ type Segments struct {
 	Source      Automation
 	Destination crm.SegmentDestination
 
-	ids segmentIDs
+	ids sync.Map // *segmentIDs by the name of the Rankr account
 }
 
 // Automation is what rules need in GHL.
@@ -324,7 +324,7 @@ func (g *segmentation) members(ctx context.Context, have []string) ([]string, er
 	if len(managed) == 0 && len(g.want.Segments) == 0 {
 		return have, nil
 	}
-	ids, err := g.ids.of(ctx, g.Segments, g.ref.Location, managed, g.want.Segments)
+	ids, err := g.idsFor(g.ref.Location).of(ctx, g.Segments, g.ref.Location, managed, g.want.Segments)
 	if err != nil {
 		return nil, err
 	}
@@ -359,7 +359,7 @@ func (g *segmentation) join(ctx context.Context, have, members []string) error {
 		if !hasCode(err, crm.RankrInvalid) || !slices.Contains(safe(err).Fields, "segmentIds") {
 			return err
 		}
-		g.ids.forget()
+		g.idsFor(g.ref.Location).forget()
 		var listed error
 		if members, listed = g.members(ctx, have); listed != nil {
 			return listed
@@ -404,7 +404,13 @@ func (g *segmentation) mayHaveMade(was crm.Link) bool {
 	return slices.ContainsFunc(was.Intent.Fields, func(name string) bool { return strings.HasPrefix(name, tagWorkflow) })
 }
 
-// segmentIDs keeps for a while which segment has which id: they are the account's, the same for all contacts.
+// idsFor are those of the account that the location's records are in.
+func (s *Segments) idsFor(location string) *segmentIDs {
+	ids, _ := s.ids.LoadOrStore(s.Contacts.Accounts.Of(location), &segmentIDs{})
+	return ids.(*segmentIDs)
+}
+
+// segmentIDs keeps for a while which segment has which id: they are the account's, the same for all its contacts.
 type segmentIDs struct {
 	mu    sync.Mutex
 	known map[string]string // by folded name

@@ -38,6 +38,7 @@ type world struct {
 	business *activities.Businesses
 	polls    *activities.Polls
 	nudged   *nudges
+	rankrURL string
 
 	mu    sync.Mutex
 	now   time.Time
@@ -56,8 +57,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.ghl.Close)
 	wire := httptest.NewServer(w.ghl)
 	t.Cleanup(wire.Close)
-	var rankrURL string
-	w.rankr, rankrURL = rankrtest.Start(t)
+	w.rankr, w.rankrURL = rankrtest.Start(t)
 	w.rankr.Set(func(k *rankrtest.Knobs) { k.Unlimited = true })
 	var err error
 	w.store, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "store.db"), store.WithClock(w.clock))
@@ -66,9 +66,9 @@ func newWorld(t *testing.T) *world {
 	source := ghl.New(rest.New(rest.Options{System: "ghl", BaseURL: wire.URL, Timeout: 2 * time.Second, Tokens: func(location string) (oauth2.TokenSource, error) {
 		return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: ghltest.Token(location)}), nil
 	}}), ghl.Options{})
-	destination := rankr.New(rest.New(rest.Options{System: "rankr", BaseURL: rankrURL, Timeout: 2 * time.Second, Tokens: func(string) (oauth2.TokenSource, error) {
+	destination := rankr.New(rest.New(rest.Options{System: "rankr", BaseURL: w.rankrURL, Timeout: 2 * time.Second, Tokens: func(string) (oauth2.TokenSource, error) {
 		return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "token"}), nil
-	}}))
+	}}), rankr.Options{})
 	w.contacts = &activities.Contacts{
 		Source: source, Destination: destination, Links: w.store, Nudge: w.nudged, Prints: w.store.Fingerprinter(), StoreID: w.store.ID(),
 		Quiet: 2 * time.Second, Lease: 30 * time.Second, Searchable: func() bool { return true },
@@ -144,7 +144,9 @@ func (w *world) page(hints ...names.Hint) (activities.PageAnswer, error) {
 }
 
 func (w *world) poll(in activities.Tick) (activities.TickAnswer, error) {
-	in.Location = loc
+	if in.Location == "" {
+		in.Location = loc
+	}
 	env := (&testsuite.WorkflowTestSuite{}).NewTestActivityEnvironment()
 	env.RegisterActivity(w.polls)
 	value, err := env.ExecuteActivity(w.polls.FindChanges, in)

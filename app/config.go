@@ -15,6 +15,8 @@ import (
 
 	"github.com/joho/godotenv"
 	"github.com/kelseyhightower/envconfig"
+
+	"github.com/rankrsync/rankrsync/crm/rules"
 )
 
 //go:generate go test -run TestTheConfigurationPageIsFresh -update .
@@ -52,7 +54,7 @@ type Config struct {
 	GHLRate Rate `envconfig:"GHL_RATE" default:"100/10s" desc:"GHL's limit of calls per location; 0 for none"`
 
 	RankrBaseURL      BaseURL  `envconfig:"RANKR_BASE_URL" required:"worker" desc:"where Rankr's API is, such as https://api.rankr.example"`
-	RankrToken        Secret   `envconfig:"RANKR_TOKEN" required:"worker" unless:"RANKR_CLIENT_ID" desc:"Rankr's API token; in its place RANKR_CLIENT_ID, RANKR_CLIENT_SECRET and RANKR_TOKEN_URL"`
+	RankrToken        Secret   `envconfig:"RANKR_TOKEN" required:"worker" unless:"RANKR_CLIENT_ID" desc:"Rankr's API token; in its place RANKR_CLIENT_ID, RANKR_CLIENT_SECRET and RANKR_TOKEN_URL, or accounts in sync.yaml for all locations"`
 	RankrClientID     string   `envconfig:"RANKR_CLIENT_ID" desc:"the id of an OAuth 2.0 client of Rankr's that gets its tokens itself (client credentials)"`
 	RankrClientSecret Secret   `envconfig:"RANKR_CLIENT_SECRET" desc:"that client's secret"`
 	RankrTokenURL     TokenURL `envconfig:"RANKR_TOKEN_URL" desc:"where that client gets its tokens, such as https://api.rankr.example/oauth/token"`
@@ -63,7 +65,7 @@ type Config struct {
 	SecretKey     Secret  `envconfig:"SECRET_KEY" desc:"the key that seals tokens in the store: 32 random bytes in base64, as openssl rand -base64 32 prints them; several are separated by commas, of which the first one seals and all of them open; keep a copy, for without it the tokens are lost"`
 	SecretKeyFile KeyFile `envconfig:"SECRET_KEY_FILE" desc:"in place of SECRET_KEY the full path of a file with the keys, one a line"`
 
-	SyncFile string `envconfig:"SYNC_FILE" shown:"sync.yaml, if it is there" desc:"the file with the rules for segments, tags, follow-ups and businesses: docs/sync-yaml.md"`
+	SyncFile string `envconfig:"SYNC_FILE" shown:"sync.yaml, if it is there" desc:"the file with the rules for segments, tags, follow-ups and businesses, and with Rankr accounts of single locations: docs/sync-yaml.md"`
 
 	OnDelete     OnDelete     `envconfig:"ON_DELETE" default:"delete" desc:"what becomes of a record we created in Rankr when its contact is deleted in GHL: delete or keep"`
 	PollInterval PollInterval `envconfig:"POLL_INTERVAL" default:"5m" desc:"how often each location is searched for changes no webhook told of: from 1m to 15m, or 0 for never"`
@@ -78,8 +80,10 @@ type Config struct {
 	LogFormat       LogFormat `envconfig:"LOG_FORMAT" default:"auto" desc:"text, json, or auto: text on a terminal, JSON elsewhere"`
 	MetricsLocation Switch    `envconfig:"METRICS_LOCATION" default:"true" desc:"whether the metrics of changes carry the location as a label: true or false"`
 
-	origins map[string]string // of each variable: where its value came from
-	keys    Secret            // of SECRET_KEY or SECRET_KEY_FILE
+	origins  map[string]string // of each variable: where its value came from
+	keys     Secret            // of SECRET_KEY or SECRET_KEY_FILE
+	rules    *rules.Rules      // of sync.yaml; nil where no worker reads it
+	accounts []rankrAccess     // of the rules, in their order
 }
 
 // opsAddr is where the ops server of a program is unless OPS_ADDR says otherwise.
@@ -129,6 +133,9 @@ func Load(program Program) (Config, error) {
 	if config.OpsAddr == "" {
 		config.OpsAddr = opsAddr[program]
 	}
+	if program == Worker {
+		problems = append(problems, config.loadRules()...)
+	}
 	problems = append(problems, config.ghlProblems(program)...)
 	problems = append(problems, config.rankrProblems(program)...)
 	problems = append(problems, config.secretProblems(program)...)
@@ -167,30 +174,6 @@ func (c Config) ghlProblems(program Program) (problems []string) {
 	if set("GHL_TOKEN") != set("GHL_LOCATION_ID") && program == Worker {
 		missing("GHL_TOKEN", "it goes with GHL_LOCATION_ID")
 		missing("GHL_LOCATION_ID", "it goes with GHL_TOKEN")
-	}
-	return problems
-}
-
-// rankrProblems holds the two ways to be let into Rankr apart.
-func (c Config) rankrProblems(program Program) (problems []string) {
-	var have, miss []string
-	for _, name := range []string{"RANKR_CLIENT_ID", "RANKR_CLIENT_SECRET", "RANKR_TOKEN_URL"} {
-		if c.origins[name] == fromNowhere {
-			miss = append(miss, name)
-		} else {
-			have = append(have, name)
-		}
-	}
-	token := c.origins["RANKR_TOKEN"] != fromNowhere
-	switch {
-	case token && have != nil:
-		return []string{fmt.Sprintf("RANKR_TOKEN is set, and so is %s: keep the token, or the client's id, secret and URL", strings.Join(have, ", "))}
-	case !token && have == nil && program == Worker:
-		return []string{"RANKR_TOKEN is not set: put there Rankr's API token, or set RANKR_CLIENT_ID, RANKR_CLIENT_SECRET and RANKR_TOKEN_URL"}
-	case have != nil:
-		for _, name := range miss {
-			problems = append(problems, fmt.Sprintf("%s is not set: it goes with %s", name, strings.Join(have, " and ")))
-		}
 	}
 	return problems
 }

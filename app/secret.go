@@ -162,7 +162,7 @@ type namedSecret struct {
 	Secret
 }
 
-// secrets are the secret settings that are set.
+// secrets are the secret settings that are set, and those of the accounts in sync.yaml.
 func (c Config) secrets() (all []namedSecret) {
 	value := reflect.ValueOf(c)
 	for _, field := range fields() {
@@ -172,6 +172,9 @@ func (c Config) secrets() (all []namedSecret) {
 	}
 	if c.SecretKeyFile != "" {
 		all = append(all, namedSecret{"SECRET_KEY_FILE", c.keys})
+	}
+	for _, account := range c.accounts {
+		all = append(all, namedSecret{account.name + ": token", account.token}, namedSecret{account.name + ": clientSecret", account.clientSecret})
 	}
 	return slices.DeleteFunc(all, func(secret namedSecret) bool { return !secret.set() })
 }

@@ -235,7 +235,7 @@ func TestNothingShowsASecret(t *testing.T) {
 	require.NoError(t, err)
 	ghl, err := config.ghlTokens()("L1")
 	require.NoError(t, err)
-	rankr, err := config.rankrTokens()("")
+	rankr, err := config.rankrTokens()(rankr.SharedAccount)
 	require.NoError(t, err)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&shown, verb, []any{sealer, config.secrets(), ghl})
@@ -334,7 +334,7 @@ func TestAWorkersRankrTokensComeFromTheTokenEndpoint(t *testing.T) {
 		"RANKR_TOKEN_URL": url + rankrtest.TokenPath,
 	})
 	require.NoError(t, err)
-	client := rankr.New(rest.New(rest.Options{System: "rankr", BaseURL: string(config.RankrBaseURL), Tokens: config.rankrTokens()}))
+	client := rankr.New(rest.New(rest.Options{System: "rankr", BaseURL: string(config.RankrBaseURL), Tokens: config.rankrTokens()}), rankr.Options{})
 	for _, location := range []string{"L1", "L2"} {
 		_, err = client.Find(t.Context(), location, crm.Keys{ExternalID: "E"})
 		require.NoError(t, err)

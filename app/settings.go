@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -27,16 +26,14 @@ import (
 // BaseURL is where a system's API is: scheme, host and perhaps a path.
 type BaseURL string
 
-// Decode reads the setting. Tokens travel over it, so plain http is for this machine only.
+// Decode reads the setting.
 func (b *BaseURL) Decode(text string) error {
-	u, err := url.Parse(text)
+	u, err := crm.SecretsURL(text, "https://host")
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return errors.New("is not a URL like https://host")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case err != nil:
+		return err
+	case u.RawQuery != "":
 		return errors.New("must be scheme, host and path only")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return errors.New("must be https: plain http is accepted for this machine only")
 	}
 	*b = BaseURL(strings.TrimRight(text, "/"))
 	return nil
@@ -45,19 +42,11 @@ func (b *BaseURL) Decode(text string) error {
 // TokenURL is where an OAuth 2.0 client gets its tokens.
 type TokenURL string
 
-// Decode reads the setting. The client's secret travels there, so plain http is for this machine only.
+// Decode reads the setting.
 func (t *TokenURL) Decode(text string) error {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return errors.New("is not a URL like https://host/oauth/token")
-	case u.User != nil || u.Fragment != "":
-		return errors.New("must be scheme, host, path and query only")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return errors.New("must be https: plain http is accepted for this machine only")
-	}
+	_, err := crm.SecretsURL(text, "https://host/oauth/token")
 	*t = TokenURL(text)
-	return nil
+	return err
 }
 
 // KeyFile is the path of a file with keys.
@@ -70,11 +59,6 @@ func (k *KeyFile) Decode(text string) error {
 	}
 	*k = KeyFile(text)
 	return nil
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // Locations are the ids of the GHL locations that are kept in step.

@@ -23,7 +23,6 @@ import (
 	"github.com/rankrsync/rankrsync/clients/rankr"
 	"github.com/rankrsync/rankrsync/clients/rest"
 	"github.com/rankrsync/rankrsync/crm"
-	"github.com/rankrsync/rankrsync/crm/rules"
 	"github.com/rankrsync/rankrsync/store"
 	"github.com/rankrsync/rankrsync/workflows"
 	"github.com/rankrsync/rankrsync/workflows/names"
@@ -52,9 +51,6 @@ const drain = 25 * time.Second
 func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 	config.LogSecrets(log)
 	w := &workerProgram{config: config, log: log, ready: &Ready{}, attributes: &SearchAttributes{}}
-	if w.rules, err = LoadRules(config); err != nil {
-		return err
-	}
 	if w.metrics, err = NewMetrics(bool(config.MetricsLocation)); err != nil {
 		return err
 	}
@@ -97,7 +93,6 @@ func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 type workerProgram struct {
 	config     Config
 	log        *slog.Logger
-	rules      *rules.Rules
 	metrics    *Metrics
 	ready      *Ready
 	records    *store.Store
@@ -298,7 +293,7 @@ func (w *workerProgram) deeds() []any {
 		Tokens:  w.config.rankrTokens(),
 		Gate:    rest.NewGate(w.config.RankrRate.Rate, w.slots),
 		Observe: w.metrics.Requests("rankr"),
-	}))
+	}), rankr.Options{Account: w.config.rankrAccount})
 	contacts := &activities.Contacts{
 		Source:      source,
 		Destination: destination,
@@ -310,15 +305,16 @@ func (w *workerProgram) deeds() []any {
 		Lease:       lease,
 		KeepDeleted: w.config.OnDelete == "keep",
 		Searchable:  w.attributes.Known,
-		Rules:       w.rules,
+		Rules:       w.config.rules,
+		Accounts:    w.config.rules.Accounts(),
 		Observe:     w.metrics.Change,
 	}
 	contacts.Segments = &activities.Segments{Contacts: contacts, Source: source, Destination: destination}
 	polls := &activities.Polls{
-		Source: source, Destination: destination, Tasks: source, Businesses: source, Rules: w.rules, Prints: contacts.Prints,
+		Source: source, Destination: destination, Tasks: source, Businesses: source, Rules: w.config.rules, Prints: contacts.Prints,
 		Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
 	}
-	tasksAndNotes := &activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination, Rules: w.rules}
+	tasksAndNotes := &activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination, Rules: w.config.rules}
 	deeds := []any{
 		contacts,
 		contacts.Segments,
@@ -359,21 +355,6 @@ func (c Config) ghlTokens() func(string) (oauth2.TokenSource, error) {
 		}
 		return nil, &crm.Error{Code: crm.UnknownLocation, Operation: "ghl token"}
 	}
-}
-
-// rankrTokens has one token for every account: the one that was set, or those that an OAuth client gets.
-func (c Config) rankrTokens() func(string) (oauth2.TokenSource, error) {
-	var source oauth2.TokenSource = current{c.RankrToken, c.RankrToken.Reveal}
-	if c.RankrClientID != "" {
-		source = rankr.NewTokens(rankr.Credentials{
-			TokenURL: string(c.RankrTokenURL), ClientID: c.RankrClientID,
-			Secret: func() string {
-				c.RankrClientSecret.again() // it is asked seldom, and a refused secret stops everything
-				return c.RankrClientSecret.Reveal()
-			},
-		})
-	}
-	return func(string) (oauth2.TokenSource, error) { return source, nil }
 }
 
 // current is a token as it is now: a file may hold another one at the next use.

@@ -25,6 +25,7 @@ const (
 	GHLUnavailable   Code = "RS-GHL-UNAVAILABLE"   // 5xx, time-out, reset, an answer that is not GHL's
 	RankrNotFound    Code = "RS-RANKR-NOT-FOUND"   // Rankr says that the record is not there
 	RankrToken       Code = "RS-RANKR-TOKEN"       // refused credentials
+	RankrAccount     Code = "RS-RANKR-ACCOUNT"     // neither sync.yaml nor the settings have an account for the location
 	RankrInvalid     Code = "RS-RANKR-INVALID"     // Rankr refuses a field; Error.Fields names them
 	RankrDuplicate   Code = "RS-RANKR-DUPLICATE"   // external id taken; Error.ID is the winner's
 	RankrMoved       Code = "RS-RANKR-MOVED"       // 412: the record changed since we read it
@@ -41,6 +42,9 @@ const (
 	Internal         Code = "RS-INTERNAL"          // a bug of ours
 	TemporalAway     Code = "RS-TEMPORAL"          // the Temporal server can't be reached or refuses
 )
+
+// RankrCredentials are the failures of an account's credentials: they meet every contact of its locations alike.
+var RankrCredentials = []Code{RankrToken, RankrAccount}
 
 // GHLCredentials are the failures of a token: they meet every contact of its location alike.
 var GHLCredentials = []Code{GHLToken, GHLScope, GHLTenant, GHLSuspended, GHLReconnect}
@@ -122,7 +126,8 @@ var Catalogue = map[Code]Entry{
 	GHLRateLimited:   {"GHL's rate limit is reached", "nobody", "nothing: it goes on by itself", Later},
 	GHLUnavailable:   {"GHL can't be reached", "GHL", "nothing: it is tried again; see status.gohighlevel.com if it lasts", Again},
 	RankrNotFound:    {"Rankr has no such record", "nobody", "nothing: it is made again", Again},
-	RankrToken:       {"Rankr refuses the token", "you", "set a valid RANKR_TOKEN, or the OAuth client's id and secret", Never},
+	RankrToken:       {"Rankr refuses the token", "you", "set a valid RANKR_TOKEN, or the OAuth client's id and secret; of an account in sync.yaml, the one it names", Never},
+	RankrAccount:     {"this location has no Rankr account", "you", "name the location in an account of sync.yaml, or set RANKR_TOKEN for all that are not named", Never},
 	RankrInvalid:     {"Rankr refuses a field", "your client", "correct the named fields in GHL", Never},
 	RankrDuplicate:   {"Rankr already has a record for this contact", "nobody", "nothing: the existing one is used", Again},
 	RankrMoved:       {"the Rankr record changed meanwhile", "nobody", "nothing: it is read again", Again},

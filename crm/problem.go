@@ -16,5 +16,5 @@ type ProblemRecord struct {
 	Approved  bool // a person said that this parked delete is meant
 }
 
-// Everywhere stands for all locations where something parks them together: Rankr's credentials serve all.
+// Everywhere stands for all locations where something parks them together: Rankr's credentials, where all share one account.
 const Everywhere = "*"

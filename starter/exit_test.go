@@ -17,7 +17,7 @@ import (
 
 func TestTheOutcomeOfASyncIsItsExitCode(t *testing.T) {
 	refused := map[crm.Code]bool{
-		crm.GHLToken: true, crm.GHLScope: true, crm.GHLTenant: true, crm.GHLSuspended: true, crm.GHLReconnect: true, crm.RankrToken: true,
+		crm.GHLToken: true, crm.GHLScope: true, crm.GHLTenant: true, crm.GHLSuspended: true, crm.GHLReconnect: true, crm.RankrToken: true, crm.RankrAccount: true,
 	}
 	for code := range crm.Catalogue {
 		want := no

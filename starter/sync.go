@@ -157,7 +157,7 @@ func verdict(result crm.Result) error {
 	if result.Outcome != crm.Problem {
 		return nil
 	}
-	if result.Code == crm.RankrToken || slices.Contains(crm.GHLCredentials, result.Code) {
+	if slices.Contains(crm.RankrCredentials, result.Code) || slices.Contains(crm.GHLCredentials, result.Code) {
 		return &exit{unauthorised, ""}
 	}
 	return &exit{no, ""}

@@ -208,7 +208,7 @@ func (b *backfill) fell(ctx workflow.Context, f failure) {
 		b.state.NotBefore = now.Add(backOff(b.state.Failures, f.wait))
 	}
 	b.code = f.code
-	if f.never != nil && f.code != crm.RankrToken && !slices.Contains(crm.GHLCredentials, f.code) {
+	if f.never != nil && !slices.Contains(crm.GHLCredentials, f.code) && !slices.Contains(crm.RankrCredentials, f.code) {
 		b.failure = f.never
 	}
 	workflow.GetLogger(ctx).Warn("backfill waits", "location", b.input.Location, "code", f.code, "failures", b.state.Failures,

@@ -80,11 +80,11 @@ func businessChange(patch crm.Patch) (body map[string]any, refused []string) {
 
 // FindBusiness returns the businesses with the external id, each once. Without one it returns none: Rankr itself would
 // list all.
-func (c *Client) FindBusiness(ctx context.Context, _, externalID string) ([]crm.Business, error) {
+func (c *Client) FindBusiness(ctx context.Context, location, externalID string) ([]crm.Business, error) {
 	if externalID == "" {
 		return nil, nil
 	}
-	call := findBusinesses.call()
+	call := c.call(findBusinesses, location)
 	call.Query = url.Values{"externalId": {externalID}, "limit": {strconv.Itoa(pageSize)}}
 	var answer struct {
 		Businesses []business `json:"businesses"`
@@ -101,8 +101,8 @@ func (c *Client) FindBusiness(ctx context.Context, _, externalID string) ([]crm.
 }
 
 // ReadBusiness reads one business by Rankr's id.
-func (c *Client) ReadBusiness(ctx context.Context, _, id string) (crm.Business, error) {
-	call, err := getBusiness.on(id)
+func (c *Client) ReadBusiness(ctx context.Context, location, id string) (crm.Business, error) {
+	call, err := c.on(getBusiness, location, id)
 	if err != nil {
 		return crm.Business{}, err
 	}
@@ -110,12 +110,12 @@ func (c *Client) ReadBusiness(ctx context.Context, _, id string) (crm.Business, 
 }
 
 // CreateBusiness makes a business with its external id. Without an idempotency key it refuses.
-func (c *Client) CreateBusiness(ctx context.Context, _, idempotencyKey string, b crm.Business) (crm.Business, error) {
+func (c *Client) CreateBusiness(ctx context.Context, location, idempotencyKey string, b crm.Business) (crm.Business, error) {
 	body, refused := newBusiness(b)
 	if refused != nil {
 		return crm.Business{}, createBusiness.refuse(refused...)
 	}
-	call, err := createBusiness.creating(idempotencyKey, body)
+	call, err := c.creating(createBusiness, location, idempotencyKey, body)
 	if err != nil {
 		return crm.Business{}, err
 	}
@@ -123,7 +123,7 @@ func (c *Client) CreateBusiness(ctx context.Context, _, idempotencyKey string, b
 }
 
 // UpdateBusiness writes what the patch holds and nothing else. An empty patch costs no call.
-func (c *Client) UpdateBusiness(ctx context.Context, _, id string, patch crm.Patch) error {
+func (c *Client) UpdateBusiness(ctx context.Context, location, id string, patch crm.Patch) error {
 	if patch.Empty() {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (c *Client) UpdateBusiness(ctx context.Context, _, id string, patch crm.Pat
 	if refused != nil {
 		return updateBusiness.refuse(refused...)
 	}
-	call, err := updateBusiness.changing(body, id)
+	call, err := c.changing(updateBusiness, location, body, id)
 	if err != nil {
 		return err
 	}
@@ -157,8 +157,8 @@ func (c *Client) business(ctx context.Context, call rest.Call, right func(busine
 }
 
 // DeleteBusiness deletes a business. One that is gone already is as good.
-func (c *Client) DeleteBusiness(ctx context.Context, _, id string) error {
-	call, err := deleteBusiness.on(id)
+func (c *Client) DeleteBusiness(ctx context.Context, location, id string) error {
+	call, err := c.on(deleteBusiness, location, id)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,22 @@ import (
 	"github.com/rankrsync/rankrsync/crm"
 )
 
-// Client writes contacts, tasks, notes, businesses and segments to one Rankr account. It is safe for concurrent use and never retries.
-type Client struct{ rest *rest.Client }
+// SharedAccount is the account of all locations unless [Options] say otherwise.
+const SharedAccount = "account"
+
+// Options are what may differ between installations.
+type Options struct {
+	// Account names the Rankr account of a location: whose token and whose rate limit its calls use. It is never empty. Nil: all
+	// locations share [SharedAccount].
+	Account func(location string) string
+}
+
+// Client writes contacts, tasks, notes, businesses and segments to the Rankr account of their location. It is safe for
+// concurrent use and never retries.
+type Client struct {
+	rest    *rest.Client
+	account func(location string) string
+}
 
 var (
 	_ crm.Destination         = (*Client)(nil)
@@ -17,5 +31,10 @@ var (
 	_ crm.SegmentDestination  = (*Client)(nil)
 )
 
-// New makes a client. Its calls ask the rest client for the token and the rate limit of "account".
-func New(rest *rest.Client) *Client { return &Client{rest: rest} }
+// New makes a client that calls through rest, whose accounts are Rankr's.
+func New(rest *rest.Client, o Options) *Client {
+	if o.Account == nil {
+		o.Account = func(string) string { return SharedAccount }
+	}
+	return &Client{rest: rest, account: o.Account}
+}

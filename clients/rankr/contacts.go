@@ -19,11 +19,11 @@ const (
 
 // Find returns the records for which any of the keys matches, each once. Without a key it returns none: Rankr
 // itself would list everybody.
-func (c *Client) Find(ctx context.Context, _ string, keys crm.Keys) ([]crm.Contact, error) {
+func (c *Client) Find(ctx context.Context, location string, keys crm.Keys) ([]crm.Contact, error) {
 	if keys == (crm.Keys{}) {
 		return nil, nil
 	}
-	call := findContacts.call()
+	call := c.call(findContacts, location)
 	call.Query = query(keys)
 	var found []crm.Contact
 	seen := map[string]bool{} // a record may move from one page to the next between two calls
@@ -64,8 +64,8 @@ func query(keys crm.Keys) url.Values {
 }
 
 // Contact reads one record by Rankr's id.
-func (c *Client) Contact(ctx context.Context, _, id string) (crm.Contact, error) {
-	call, err := getContact.on(id)
+func (c *Client) Contact(ctx context.Context, location, id string) (crm.Contact, error) {
+	call, err := c.on(getContact, location, id)
 	if err != nil {
 		return crm.Contact{}, err
 	}
@@ -74,7 +74,7 @@ func (c *Client) Contact(ctx context.Context, _, id string) (crm.Contact, error)
 
 // Create makes a record with the contact's external id, fields, tags and business. Without an idempotency key it refuses: an
 // answer that gets lost would end in two records.
-func (c *Client) Create(ctx context.Context, _, idempotencyKey string, contact crm.Contact) (crm.Contact, error) {
+func (c *Client) Create(ctx context.Context, location, idempotencyKey string, contact crm.Contact) (crm.Contact, error) {
 	body, refused := newContact(contact)
 	if idempotencyKey == "" {
 		refused = append(refused, "Idempotency-Key")
@@ -82,7 +82,7 @@ func (c *Client) Create(ctx context.Context, _, idempotencyKey string, contact c
 	if refused != nil {
 		return crm.Contact{}, createContact.refuse(refused...)
 	}
-	call := createContact.call()
+	call := c.call(createContact, location)
 	call.Header.Set("Idempotency-Key", idempotencyKey)
 	call.Body = body
 	return c.contact(ctx, call, func(got record) bool {
@@ -91,7 +91,7 @@ func (c *Client) Create(ctx context.Context, _, idempotencyKey string, contact c
 }
 
 // Update writes what the patch holds and nothing else. An empty patch costs no call.
-func (c *Client) Update(ctx context.Context, _, id, etag string, patch crm.Patch) error {
+func (c *Client) Update(ctx context.Context, location, id, etag string, patch crm.Patch) error {
 	if patch.Empty() {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (c *Client) Update(ctx context.Context, _, id, etag string, patch crm.Patch
 	if unknown != nil {
 		return updateContact.refuse(unknown...)
 	}
-	call, err := updateContact.on(id)
+	call, err := c.on(updateContact, location, id)
 	if err != nil {
 		return err
 	}
@@ -131,21 +131,21 @@ func (c *Client) contact(ctx context.Context, call rest.Call, right func(record)
 }
 
 // AddTags adds tags to a record and leaves its others. No tags cost no call.
-func (c *Client) AddTags(ctx context.Context, _, id string, tags []string) error {
-	return c.changeTags(ctx, addTags, id, tags)
+func (c *Client) AddTags(ctx context.Context, location, id string, tags []string) error {
+	return c.changeTags(ctx, addTags, location, id, tags)
 }
 
 // RemoveTags removes tags from a record and leaves its others. No tags cost no call.
-func (c *Client) RemoveTags(ctx context.Context, _, id string, tags []string) error {
-	return c.changeTags(ctx, removeTags, id, tags)
+func (c *Client) RemoveTags(ctx context.Context, location, id string, tags []string) error {
+	return c.changeTags(ctx, removeTags, location, id, tags)
 }
 
-func (c *Client) changeTags(ctx context.Context, o Operation, id string, tags []string) error {
+func (c *Client) changeTags(ctx context.Context, o Operation, location, id string, tags []string) error {
 	body := tagsBody{Tags: crm.FoldTags(tags)}
 	if len(body.Tags) == 0 {
 		return nil
 	}
-	call, err := o.on(id)
+	call, err := c.on(o, location, id)
 	if err != nil {
 		return err
 	}
@@ -159,8 +159,8 @@ func (c *Client) changeTags(ctx context.Context, o Operation, id string, tags []
 }
 
 // Delete deletes a record. One that is gone already is as good.
-func (c *Client) Delete(ctx context.Context, _, id string) error {
-	call, err := deleteContact.on(id)
+func (c *Client) Delete(ctx context.Context, location, id string) error {
+	call, err := c.on(deleteContact, location, id)
 	if err != nil {
 		return err
 	}

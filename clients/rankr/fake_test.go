@@ -37,7 +37,7 @@ func newClient(url string, gate *rest.Gate) *rankr.Client {
 		Tokens: func(string) (oauth2.TokenSource, error) {
 			return oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "token"}), nil
 		},
-	}))
+	}), rankr.Options{})
 }
 
 // full is a contact with a value in every field.

@@ -55,11 +55,11 @@ func items[T any, I interface {
 
 // creating makes the request of a create, in a record or not. Without an idempotency key it refuses: an answer that gets
 // lost would end in two of them.
-func (o Operation) creating(idempotencyKey string, body map[string]any, ids ...string) (rest.Call, error) {
+func (c *Client) creating(o Operation, location, idempotencyKey string, body map[string]any, ids ...string) (rest.Call, error) {
 	if idempotencyKey == "" {
 		return rest.Call{}, o.refuse("Idempotency-Key")
 	}
-	call, err := o.changing(body, ids...)
+	call, err := c.changing(o, location, body, ids...)
 	if err == nil {
 		call.Header.Set("Idempotency-Key", idempotencyKey)
 	}
@@ -67,8 +67,8 @@ func (o Operation) creating(idempotencyKey string, body map[string]any, ids ...s
 }
 
 // changing makes the request of a write with a body.
-func (o Operation) changing(body map[string]any, ids ...string) (rest.Call, error) {
-	call, err := o.on(ids...)
+func (c *Client) changing(o Operation, location string, body map[string]any, ids ...string) (rest.Call, error) {
+	call, err := c.on(o, location, ids...)
 	call.Body = body
 	return call, err
 }

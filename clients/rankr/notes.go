@@ -36,8 +36,8 @@ func newNote(n crm.Note) map[string]any {
 }
 
 // Notes returns all notes of a record, each once.
-func (c *Client) Notes(ctx context.Context, _, record string) ([]crm.Note, error) {
-	call, err := listNotes.on(record)
+func (c *Client) Notes(ctx context.Context, location, record string) ([]crm.Note, error) {
+	call, err := c.on(listNotes, location, record)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,8 @@ func (c *Client) Notes(ctx context.Context, _, record string) ([]crm.Note, error
 }
 
 // CreateNote makes a note with its external id. Without an idempotency key it refuses.
-func (c *Client) CreateNote(ctx context.Context, _, record, idempotencyKey string, n crm.Note) (crm.Note, error) {
-	call, err := createNote.creating(idempotencyKey, newNote(n), record)
+func (c *Client) CreateNote(ctx context.Context, location, record, idempotencyKey string, n crm.Note) (crm.Note, error) {
+	call, err := c.creating(createNote, location, idempotencyKey, newNote(n), record)
 	if err != nil {
 		return crm.Note{}, err
 	}
@@ -65,8 +65,8 @@ func (c *Client) CreateNote(ctx context.Context, _, record, idempotencyKey strin
 }
 
 // UpdateNote writes all fields of the note; a time that is unknown is cleared, but an external id stays.
-func (c *Client) UpdateNote(ctx context.Context, _, record string, n crm.Note) error {
-	call, err := updateNote.changing(noteChange(n), record, n.ID)
+func (c *Client) UpdateNote(ctx context.Context, location, record string, n crm.Note) error {
+	call, err := c.changing(updateNote, location, noteChange(n), record, n.ID)
 	if err != nil {
 		return err
 	}
@@ -90,8 +90,8 @@ func (c *Client) note(ctx context.Context, call rest.Call, record string, right 
 }
 
 // DeleteNote deletes a note. One that is gone already, with its record or without, is as good.
-func (c *Client) DeleteNote(ctx context.Context, _, record, id string) error {
-	call, err := deleteNote.on(record, id)
+func (c *Client) DeleteNote(ctx context.Context, location, record, id string) error {
+	call, err := c.on(deleteNote, location, record, id)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func withTokens(url string, tokens oauth2.TokenSource) *rankr.Client {
 	return rankr.New(rest.New(rest.Options{
 		System: "rankr", BaseURL: url, Timeout: 5 * time.Second,
 		Tokens: func(string) (oauth2.TokenSource, error) { return tokens, nil },
-	}))
+	}), rankr.Options{})
 }
 
 // fails asks for a token in vain, and tells nothing of the secret.

@@ -130,18 +130,15 @@ var Operations = []Operation{
 	findSegments, createSegment, setSegments,
 }
 
-// account is whose token and whose rate limit a call uses: there is one Rankr account in an installation.
-const account = "account"
-
 // call makes a request of an operation on a whole collection.
-func (o Operation) call() rest.Call {
-	return rest.Call{Operation: o.Name, Method: o.Method, Path: o.Path, Account: account, Header: http.Header{}}
+func (c *Client) call(o Operation, location string) rest.Call {
+	return rest.Call{Operation: o.Name, Method: o.Method, Path: o.Path, Account: c.account(location), Header: http.Header{}}
 }
 
 // on makes a request of an operation on one record, on a task or note of one, or on one business: the ids take the places
 // of the braces in their order. An id that could lead to another path is refused before anything is sent.
-func (o Operation) on(ids ...string) (rest.Call, error) {
-	call := o.call()
+func (c *Client) on(o Operation, location string, ids ...string) (rest.Call, error) {
+	call := c.call(o, location)
 	for _, id := range ids {
 		if !crm.ValidID(id) {
 			return rest.Call{}, o.refuse("id")

@@ -11,8 +11,8 @@ import (
 // Records reads one page of all contacts that Rankr has: those that follow what an earlier page returned as next, or the first
 // ones. Next is empty after the last page. The Rankr account is the location's, so that the records of other locations that share it are
 // among them.
-func (c *Client) Records(ctx context.Context, _, after string) (records []crm.Contact, next string, err error) {
-	call := findContacts.call()
+func (c *Client) Records(ctx context.Context, location, after string) (records []crm.Contact, next string, err error) {
+	call := c.call(findContacts, location)
 	call.Query = url.Values{"limit": {strconv.Itoa(pageSize)}}
 	if after != "" {
 		call.Query.Set("startAfter", after)

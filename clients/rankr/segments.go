@@ -37,8 +37,8 @@ type membership struct {
 }
 
 // Segments returns all segments of the account, each once.
-func (c *Client) Segments(ctx context.Context, _ string) ([]crm.Segment, error) {
-	call := findSegments.call()
+func (c *Client) Segments(ctx context.Context, location string) ([]crm.Segment, error) {
+	call := c.call(findSegments, location)
 	call.Query = url.Values{"limit": {strconv.Itoa(pageSize)}}
 	all := []segment{}
 	for range maxSegmentPages {
@@ -73,7 +73,7 @@ func (c *Client) segmentPage(ctx context.Context, call rest.Call) (page []segmen
 }
 
 // CreateSegment makes a segment. Without an idempotency key it refuses.
-func (c *Client) CreateSegment(ctx context.Context, _, idempotencyKey string, s crm.Segment) (crm.Segment, error) {
+func (c *Client) CreateSegment(ctx context.Context, location, idempotencyKey string, s crm.Segment) (crm.Segment, error) {
 	name := strings.TrimSpace(s.Name)
 	if name == "" {
 		return crm.Segment{}, createSegment.refuse("name")
@@ -82,7 +82,7 @@ func (c *Client) CreateSegment(ctx context.Context, _, idempotencyKey string, s 
 	if s.Description != "" {
 		body["description"] = s.Description
 	}
-	call, err := createSegment.creating(idempotencyKey, body)
+	call, err := c.creating(createSegment, location, idempotencyKey, body)
 	if err != nil {
 		return crm.Segment{}, err
 	}
@@ -100,14 +100,14 @@ func (c *Client) CreateSegment(ctx context.Context, _, idempotencyKey string, s 
 }
 
 // SetSegments replaces the segments that a record is in; none takes it out of all.
-func (c *Client) SetSegments(ctx context.Context, _, record string, segments []string) error {
+func (c *Client) SetSegments(ctx context.Context, location, record string, segments []string) error {
 	wanted := membership{SegmentIDs: sortedOnce(segments)}
 	for _, id := range wanted.SegmentIDs {
 		if !crm.ValidID(id) {
 			return setSegments.refuse("segmentIds")
 		}
 	}
-	call, err := setSegments.on(record)
+	call, err := c.on(setSegments, location, record)
 	if err != nil {
 		return err
 	}

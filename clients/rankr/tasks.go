@@ -48,8 +48,8 @@ func newTask(t crm.Task) map[string]any {
 }
 
 // Tasks returns all tasks of a record, each once.
-func (c *Client) Tasks(ctx context.Context, _, record string) ([]crm.Task, error) {
-	call, err := listTasks.on(record)
+func (c *Client) Tasks(ctx context.Context, location, record string) ([]crm.Task, error) {
+	call, err := c.on(listTasks, location, record)
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +68,8 @@ func (c *Client) Tasks(ctx context.Context, _, record string) ([]crm.Task, error
 }
 
 // CreateTask makes a task, open or done, with its external id. Without an idempotency key it refuses.
-func (c *Client) CreateTask(ctx context.Context, _, record, idempotencyKey string, t crm.Task) (crm.Task, error) {
-	call, err := createTask.creating(idempotencyKey, newTask(t), record)
+func (c *Client) CreateTask(ctx context.Context, location, record, idempotencyKey string, t crm.Task) (crm.Task, error) {
+	call, err := c.creating(createTask, location, idempotencyKey, newTask(t), record)
 	if err != nil {
 		return crm.Task{}, err
 	}
@@ -77,8 +77,8 @@ func (c *Client) CreateTask(ctx context.Context, _, record, idempotencyKey strin
 }
 
 // UpdateTask writes all fields of the task but Done; what has no value is cleared, but an external id stays.
-func (c *Client) UpdateTask(ctx context.Context, _, record string, t crm.Task) error {
-	call, err := updateTask.changing(taskChange(t), record, t.ID)
+func (c *Client) UpdateTask(ctx context.Context, location, record string, t crm.Task) error {
+	call, err := c.changing(updateTask, location, taskChange(t), record, t.ID)
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,8 @@ func (c *Client) UpdateTask(ctx context.Context, _, record string, t crm.Task) e
 }
 
 // CompleteTask completes a task, or opens it again.
-func (c *Client) CompleteTask(ctx context.Context, _, record, id string, done bool) error {
-	call, err := completeTask.changing(map[string]any{"completed": done}, record, id)
+func (c *Client) CompleteTask(ctx context.Context, location, record, id string, done bool) error {
+	call, err := c.changing(completeTask, location, map[string]any{"completed": done}, record, id)
 	if err != nil {
 		return err
 	}
@@ -112,8 +112,8 @@ func (c *Client) task(ctx context.Context, call rest.Call, record string, right 
 }
 
 // DeleteTask deletes a task. One that is gone already, with its record or without, is as good.
-func (c *Client) DeleteTask(ctx context.Context, _, record, id string) error {
-	call, err := deleteTask.on(record, id)
+func (c *Client) DeleteTask(ctx context.Context, location, record, id string) error {
+	call, err := c.on(deleteTask, location, record, id)
 	if err != nil {
 		return err
 	}

@@ -142,22 +142,27 @@ func (p *reading) syntax(err error) {
 	if before := syntax.Token.Prev; before != nil && (before.Type == token.DoubleQuoteType || before.Type == token.SingleQuoteType) {
 		hint = "; an expression that begins with a quote must be in quotes as a whole, as in '\"vip\" in tags'"
 	}
-	p.at(syntax.Token.Position, "not YAML: %s%s", syntax.Message, hint)
+	message, _, _ := strings.Cut(syntax.Message, `: "`) // what it quotes may be a secret that was put into the file
+	p.at(syntax.Token.Position, "not YAML: %s%s", message, hint)
 }
 
 // sections are the keys of a file.
-var sections = []string{"segments", "tagWorkflows", "followUps", "businesses"}
+var sections = []string{"segments", "tagWorkflows", "followUps", "businesses", "rankr"}
 
 func (p *reading) file(root *ast.MappingNode) {
 	fields := p.fields(root, sections...)
-	p.list(fields["segments"], "segments", p.segment)
-	p.list(fields["tagWorkflows"], "tagWorkflows", p.tagWorkflow)
-	p.list(fields["followUps"], "followUps", p.followUp)
+	p.list(fields["segments"], "segments", "rule", p.segment)
+	p.list(fields["tagWorkflows"], "tagWorkflows", "rule", p.tagWorkflow)
+	p.list(fields["followUps"], "followUps", "rule", p.followUp)
 	if node := fields["businesses"]; !empty(node) {
 		businesses := p.mapping(node, "businesses")
 		if mirror, ok := p.boolean(p.fields(businesses, "mirror")["mirror"], "mirror"); ok {
 			p.rules.mirror = mirror
 		}
+	}
+	if node := fields["rankr"]; !empty(node) {
+		rankr := p.mapping(node, "rankr")
+		p.list(p.fields(rankr, "accounts")["accounts"], "accounts", "account", p.account)
 	}
 	if n := len(p.rules.segments) + len(p.rules.tagWorkflows) + len(p.rules.followUps); n > maxRules {
 		p.wrong(root, "the file has %d rules; at most %d are possible", n, maxRules)
@@ -175,8 +180,8 @@ func (p *reading) file(root *ast.MappingNode) {
 // empty tells whether there is nothing under a section's name.
 func empty(node ast.Node) bool { return node == nil || node.Type() == ast.NullType }
 
-// list reads a section's rules.
-func (p *reading) list(node ast.Node, section string, read func(*ast.MappingNode)) {
+// list reads a section's rules, or what else it is a list of.
+func (p *reading) list(node ast.Node, section, of string, read func(*ast.MappingNode)) {
 	if empty(node) {
 		return
 	}
@@ -186,12 +191,12 @@ func (p *reading) list(node ast.Node, section string, read func(*ast.MappingNode
 		return
 	}
 	if n := len(sequence.Values); n > maxRules {
-		p.wrong(node, "%s has %d rules; at most %d are possible", section, n, maxRules)
+		p.wrong(node, "%s has %d %ss; at most %d are possible", section, n, of, maxRules)
 		return
 	}
 	for i, value := range sequence.Values {
 		p.rule = fmt.Sprintf("%s[%d]", section, i)
-		if rule := p.mapping(value, "the rule"); rule != nil {
+		if rule := p.mapping(value, "the "+of); rule != nil {
 			p.rule = cmp.Or(calledIn(section, rule), p.rule)
 			read(rule)
 		}
@@ -203,11 +208,21 @@ func (p *reading) list(node ast.Node, section string, read func(*ast.MappingNode
 func calledIn(section string, rule *ast.MappingNode) string {
 	for _, entry := range rule.Values {
 		key, isText := entry.Key.(*ast.StringNode)
-		if name, ok := entry.Value.(*ast.StringNode); ok && isText && key.Value == "name" && (ruleName.MatchString(name.Value) || section == "segments" && segmentName(name.Value) == "") {
+		if name, ok := entry.Value.(*ast.StringNode); ok && isText && key.Value == "name" && properName(section, name.Value) {
 			return section + "/" + strings.TrimSpace(name.Value)
 		}
 	}
 	return ""
+}
+
+func properName(section, name string) bool {
+	switch section {
+	case "segments":
+		return segmentName(name) == ""
+	case "accounts":
+		return crm.ValidID(name)
+	}
+	return ruleName.MatchString(name)
 }
 
 // ruleName is the form of a rule's name: it becomes part of ids.

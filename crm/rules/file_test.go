@@ -85,7 +85,7 @@ func TestEverythingThatIsWrongIsToldWithItsPlace(t *testing.T) {
 		},
 		"an expression that begins like a tag": {
 			"segments:\n  - name: VIP\n    when: !contact.dnd",
-			`sync.yaml:3:11: tags of YAML are not possible here; a text that begins with !contact.dnd must be in quotes`,
+			`sync.yaml:3:11: tags of YAML are not possible here; a text that begins with ! must be in quotes`,
 		},
 		"a wrong type": {
 			"segments:\n  - name: VIP\n    when: contact.email", `sync.yaml:3:11: segments/VIP: when: it must come to true or false, not a text`,
@@ -181,7 +181,7 @@ func TestEverythingThatIsWrongIsToldWithItsPlace(t *testing.T) {
 			"segments: &a []\ntagWorkflows: *a\nfollowUps: !!seq []\n<<: {}",
 			"sync.yaml:1:11: anchors are not possible here; a text that begins with & must be in quotes\n" +
 				"sync.yaml:2:15: aliases are not possible here; a text that begins with * must be in quotes\n" +
-				"sync.yaml:3:12: tags of YAML are not possible here; a text that begins with !!seq must be in quotes\n" +
+				"sync.yaml:3:12: tags of YAML are not possible here; a text that begins with ! must be in quotes\n" +
 				"sync.yaml:4:1: merged keys are not possible here; a text that begins with << must be in quotes",
 		},
 		"several documents": {

@@ -1,6 +1,6 @@
 // Package rules is what sync.yaml says beside the mapping: which segments a contact belongs to, what is done when a tag is
-// added, and which tasks of the team follow a task. It is pure: expressions over a contact or a task, worked out the same
-// wherever and however often it is asked.
+// added, which tasks of the team follow a task, and which Rankr account a location's records are in. It is pure: expressions
+// over a contact or a task, worked out the same wherever and however often it is asked.
 package rules
 
 import (
@@ -20,6 +20,7 @@ type Rules struct {
 	followUps    []FollowUp
 	mirror       bool
 	watched      []string // tags that workflows wait for, sorted
+	accounts     Accounts
 }
 
 type segment struct {

@@ -61,7 +61,11 @@ func (p *reading) shape(tokens token.Tokens) {
 	flow := 0 // brackets that are open: columns mean nothing inside
 	for _, t := range tokens {
 		if what, is := absent[t.Type]; is {
-			p.at(t.Position, "%s are not possible here; a text that begins with %s must be in quotes", what, t.Value)
+			begins := t.Value
+			if t.Type == token.TagType {
+				begins = "!" // the rest may be a secret that was put into the file
+			}
+			p.at(t.Position, "%s are not possible here; a text that begins with %s must be in quotes", what, begins)
 		}
 		switch t.Type {
 		case token.MappingStartType, token.SequenceStartType:
