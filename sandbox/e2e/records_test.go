@@ -170,6 +170,14 @@ followUps: [{name: chase, on: overdue, title: '"Overdue: " + task.title'}]
 	})
 	w.quiet(contact.ID)
 	w.save("SyncContact-deleted", workflow)
+
+	w.before(location, 20)
+	w.backfill(map[string]any{"location": location, "tasksAndNotes": true})
+	w.finished(names.BackfillOf(location), nil)
+	w.save("Backfill-tasks-and-notes", names.BackfillOf(location))
+	w.backfill(map[string]any{"location": location, "report": true})
+	w.finished(names.BackfillOf(location), nil)
+	w.save("Backfill-report", names.BackfillOf(location))
 }
 
 // canary is in every personal value of the contact below, whatever is done to the value's case.
@@ -223,6 +231,8 @@ func TestPersonalDataAndTokensStayInGHLAndRankr(t *testing.T) {
 		return ""
 	})
 	w.quiet(made.ID)
+	w.backfill(map[string]any{"location": location, "tasksAndNotes": true})
+	w.finished(names.BackfillOf(location), nil)
 	// Refused tokens; Rankr's first, for GHL's parks the location.
 	w.rankr.Set(func(k *rankrtest.Knobs) { k.Faults = []rankrtest.Fault{{Times: 1, Status: http.StatusUnauthorized}} })
 	w.refused(made.ID, crm.RankrToken)
@@ -241,7 +251,7 @@ func TestPersonalDataAndTokensStayInGHLAndRankr(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, leaks(decoded(text)), "the history of %s", run.GetExecution().GetWorkflowId())
 	}
-	for _, kind := range []string{names.SyncContact, names.AlignTasksAndNotes, names.SegmentContact, names.SyncBusiness, names.AwaitDueDate, names.PollChanges} {
+	for _, kind := range []string{names.SyncContact, names.AlignTasksAndNotes, names.SegmentContact, names.SyncBusiness, names.AwaitDueDate, names.PollChanges, names.Backfill} {
 		assert.True(t, kinds[kind], "no history of %s was looked at", kind)
 	}
 	for _, program := range []*stack.Program{w.worker, w.starter} {
