@@ -9,6 +9,7 @@
 //	d  a storm: many contacts of one location, webhooks as fast as they are accepted
 //	e  what a change costs: calls, writes, history events, billable Temporal actions
 //	f  memory with many contacts in flight
+//	g  backfills: locations that are loaded whole
 //
 // A full run writes its figures into docs/benchmarks.md. The exit code tells whether everything could be measured, not
 // whether the figures are good.
@@ -30,12 +31,12 @@ import (
 // limit bounds a whole run; each wait within has a bound of its own.
 const limit = 30 * time.Minute
 
-// sizes are how many contacts each section has.
-type sizes struct{ singles, idle, storm, page, flood int }
+// sizes are how many contacts each section has; backfills are of a tenth and of five times as many, too.
+type sizes struct{ singles, idle, storm, page, flood, backfill int }
 
 var (
-	full  = sizes{singles: 2000, idle: 300, storm: 10_000, page: 1000, flood: 10_000}
-	smoke = sizes{singles: 60, idle: 20, storm: 300, page: 100, flood: 300}
+	full  = sizes{singles: 2000, idle: 300, storm: 10_000, page: 1000, flood: 10_000, backfill: 10_000}
+	smoke = sizes{singles: 60, idle: 20, storm: 300, page: 100, flood: 300, backfill: 600}
 )
 
 // section is one letter of the command's documentation.
@@ -52,6 +53,7 @@ var sections = []section{
 	{"d", "A storm in one location", (*bench).measureStorm},
 	{"e", "What a change costs", (*bench).measureCosts},
 	{"f", "Memory", (*bench).measureMemory},
+	{"g", "Backfills", (*bench).measureBackfill},
 }
 
 type flags struct {
