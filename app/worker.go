@@ -315,12 +315,14 @@ func (w *workerProgram) deeds() []any {
 		Ticks: w.records, Nudge: w.nudger, Since: w.config.PollSince.start(),
 	}
 	tasksAndNotes := &activities.TasksAndNotes{Contacts: contacts, Source: source, Destination: destination, Rules: w.config.rules}
+	backfills := &activities.Backfills{Contacts: contacts, Source: source, Destination: destination, Links: w.records, TasksAndNotes: tasksAndNotes}
 	deeds := []any{
 		contacts,
 		contacts.Segments,
 		&activities.Businesses{Contacts: contacts, Source: source, Destination: destination},
 		tasksAndNotes,
-		&activities.Backfills{Contacts: contacts, Source: source, Destination: destination, Links: w.records, TasksAndNotes: tasksAndNotes},
+		backfills,
+		&activities.Reconciles{Backfills: backfills},
 		polls,
 	}
 	if w.oauth != nil {

@@ -92,6 +92,13 @@ func oneSurvey(location string) workflow.ActivityOptions {
 	}
 }
 
+// oneComparison is oneSurvey before backfills: people wait for it, or it runs at night.
+func oneComparison(location string) workflow.ActivityOptions {
+	options := oneSurvey(location)
+	options.Priority.PriorityKey = names.PriorityReconcile
+	return options
+}
+
 // oneQuestion bounds nothing but an attempt: all the activity does is to hand a hint over, and where Temporal takes none
 // nothing else would help.
 func oneQuestion(location string) workflow.ActivityOptions {

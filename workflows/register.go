@@ -25,4 +25,5 @@ var all = map[string]any{
 	names.PollChanges:        PollChanges,
 	names.ConnectLocation:    ConnectLocation,
 	names.Backfill:           Backfill,
+	names.Reconcile:          Reconcile,
 }

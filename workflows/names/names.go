@@ -20,6 +20,7 @@ const (
 	PollChanges        = "PollChanges"
 	ConnectLocation    = "ConnectLocation"
 	Backfill           = "Backfill"
+	Reconcile          = "Reconcile"
 )
 
 // Activities: the deeds' method names.
@@ -43,6 +44,8 @@ const (
 	Survey                     = "Survey"
 	ListPages                  = "ListPages"
 	BackfillPage               = "BackfillPage"
+	Compare                    = "Compare"
+	Repair                     = "Repair"
 )
 
 // Task queues. Bulk has slots of its own, so that pages never hold up a live change.
@@ -118,6 +121,9 @@ func Connect(location string) string { return "connect/" + location }
 
 // BackfillOf is the workflow ID of a location's Backfill.
 func BackfillOf(location string) string { return "backfill/" + location }
+
+// ReconcileOf is the workflow ID of a location's Reconcile.
+func ReconcileOf(location string) string { return "reconcile/" + location }
 
 // ContactInput starts SyncContact, AlignTasksAndNotes and SegmentContact.
 type ContactInput struct {

@@ -141,6 +141,8 @@ func summary(workflow, location, contact string) string {
 		return "Connect GHL location `" + location + "`, or disconnect it when the app was uninstalled"
 	case names.Backfill:
 		return "Bring all contacts of GHL location `" + location + "` into step in Rankr"
+	case names.Reconcile:
+		return "Compare GHL location `" + location + "` with its records in Rankr"
 	case names.AlignTasksAndNotes:
 		what = "the tasks and notes of " + what
 	case names.SegmentContact:
