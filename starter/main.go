@@ -84,7 +84,7 @@ func root() *cobra.Command {
 	}
 	add("sync", c.syncContact(), c.alignTasksNotes(), c.segmentContact(), c.syncBusiness(), c.poll())
 	add("connect", c.connect(), c.connections(), c.disconnect())
-	add("look", c.problems(), c.config(), c.version())
+	add("look", c.problems(), c.reconcile(), c.config(), c.version())
 	add("operate", c.serve(), c.approveDeletes(), c.rotateSecrets(), c.migrate())
 	command.AddCommand(topics()...)
 	return command

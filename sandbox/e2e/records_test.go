@@ -178,6 +178,11 @@ followUps: [{name: chase, on: overdue, title: '"Overdue: " + task.title'}]
 	w.backfill(map[string]any{"location": location, "report": true})
 	w.finished(names.BackfillOf(location), nil)
 	w.save("Backfill-report", names.BackfillOf(location))
+
+	require.NoError(t, w.rankr.Remove(w.rankr.All()[0].ID))
+	result = w.run("reconcile", "--repair", "--yes")
+	require.Equal(t, 1, result.Code, result.Stderr) // of the twins a person must choose
+	w.save("Reconcile-repaired", names.ReconcileOf(location))
 }
 
 // canary is in every personal value of the contact below, whatever is done to the value's case.
@@ -233,6 +238,9 @@ func TestPersonalDataAndTokensStayInGHLAndRankr(t *testing.T) {
 	w.quiet(made.ID)
 	w.backfill(map[string]any{"location": location, "tasksAndNotes": true})
 	w.finished(names.BackfillOf(location), nil)
+	compared := w.run("reconcile", "--repair", "--yes")
+	assert.Equal(t, 1, compared.Code, "some wait for a person")
+	assert.Empty(t, leaks([]byte(compared.Stdout+compared.Stderr)))
 	// Refused tokens; Rankr's first, for GHL's parks the location.
 	w.rankr.Set(func(k *rankrtest.Knobs) { k.Faults = []rankrtest.Fault{{Times: 1, Status: http.StatusUnauthorized}} })
 	w.refused(made.ID, crm.RankrToken)
@@ -251,7 +259,7 @@ func TestPersonalDataAndTokensStayInGHLAndRankr(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, leaks(decoded(text)), "the history of %s", run.GetExecution().GetWorkflowId())
 	}
-	for _, kind := range []string{names.SyncContact, names.AlignTasksAndNotes, names.SegmentContact, names.SyncBusiness, names.AwaitDueDate, names.PollChanges, names.Backfill} {
+	for _, kind := range []string{names.SyncContact, names.AlignTasksAndNotes, names.SegmentContact, names.SyncBusiness, names.AwaitDueDate, names.PollChanges, names.Backfill, names.Reconcile} {
 		assert.True(t, kinds[kind], "no history of %s was looked at", kind)
 	}
 	for _, program := range []*stack.Program{w.worker, w.starter} {

@@ -62,7 +62,7 @@ func (w *world) idle() {
 	w.eventually(func() string {
 		open, err := w.client.CountWorkflow(w.t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
 			Query: "ExecutionStatus = 'Running' AND WorkflowType IN " +
-				"('SyncContact', 'SyncContacts', 'AlignTasksAndNotes', 'SegmentContact', 'SyncBusiness', 'PollChanges', 'Backfill')",
+				"('SyncContact', 'SyncContacts', 'AlignTasksAndNotes', 'SegmentContact', 'SyncBusiness', 'PollChanges', 'Backfill', 'Reconcile')",
 		})
 		switch {
 		case err != nil:
