@@ -62,6 +62,23 @@ func TestAccountsAreListedWithTheEndOfTheirToken(t *testing.T) {
 	assert.True(t, accounts[1].Expires.IsZero())
 }
 
+func TestAnAccountWhoseTokenIsBeingRenewedIsSaidToBe(t *testing.T) {
+	config, records := accountsStore(t, sealKey("one"))
+	connectedBy(t, config, records, "L")
+	state := func() crm.ConnectionState {
+		accounts, err := Accounts(t.Context(), config)
+		require.NoError(t, err)
+		return accounts[0].State
+	}
+	token, err := records.Token(t.Context(), crm.LocationOwner("L"))
+	require.NoError(t, err)
+	held, err := records.HoldToken(t.Context(), token, "renewer", time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, crm.Refreshing, state())
+	require.NoError(t, records.ReleaseToken(t.Context(), held))
+	assert.Equal(t, crm.Connected, state())
+}
+
 func TestAWaitEndsWithANewInstallAndWithARepeatedOne(t *testing.T) {
 	config, records := accountsStore(t, sealKey("one"))
 	connectedBy(t, config, records, "K")

@@ -82,7 +82,7 @@ func root() *cobra.Command {
 			command.AddCommand(each)
 		}
 	}
-	add("sync", c.syncContact(), c.alignTasksNotes(), c.segmentContact(), c.syncBusiness(), c.poll())
+	add("sync", c.syncContact(), c.alignTasksNotes(), c.segmentContact(), c.syncBusiness(), c.backfill(), c.poll())
 	add("connect", c.connect(), c.connections(), c.disconnect())
 	add("look", c.problems(), c.reconcile(), c.config(), c.version())
 	add("operate", c.serve(), c.approveDeletes(), c.rotateSecrets(), c.migrate())

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/rankrsync/rankrsync/clients/ghl/ghltest"
+	"github.com/rankrsync/rankrsync/clients/rankr/rankrtest"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
@@ -50,6 +51,72 @@ func (b *bench) measureBackfill(ctx context.Context) error {
 			return err
 		}
 	}
+	return b.reconcile(ctx, large)
+}
+
+// reconcile plants drifts in a location that is in step, and has them told.
+func (b *bench) reconcile(ctx context.Context, l loading) error {
+	if err := b.settled(ctx); err != nil {
+		return err
+	}
+	b.ghl.Set(func(k *ghltest.Knobs) { k.Complete = l.complete })
+	planted := map[string]string{}
+	records := b.rankr.All()
+	for i, step := 0, len(records)/(b.backfill/20); i < len(records) && len(planted) < b.backfill/20; i += step {
+		record := records[i]
+		if contact, there := b.ghl.Contact(record.ExternalID); !there || contact.Location != l.location {
+			i -= step - 1
+			continue
+		}
+		var err error
+		switch len(planted) % 3 {
+		case 0:
+			planted[record.ExternalID], err = names.DriftMissing, b.rankr.Remove(record.ID)
+		case 1:
+			planted[record.ExternalID] = names.DriftDifferent
+			_, err = b.rankr.Edit(record.ID, func(r *rankrtest.Record) { r.Fields["city"] = "Elsewhere" })
+		default:
+			planted[record.ExternalID], err = names.DriftExtra, b.ghl.Quietly().Delete(record.ExternalID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	run, err := b.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: names.ReconcileOf(l.location), TaskQueue: names.Workflows,
+	}, names.Reconcile, names.ReconcileInput{Location: l.location})
+	if err != nil {
+		return err
+	}
+	var result names.ReconcileResult
+	if err := run.Get(ctx, &result); err != nil {
+		return err
+	}
+	took, found, wrong := time.Since(began), 0, 0
+	for _, drift := range result.Drifts {
+		if planted[drift.Contact] == drift.Kind {
+			found++
+		} else {
+			wrong++
+		}
+	}
+	peak, err := peakMemory(b.worker.PID())
+	if err != nil {
+		return err
+	}
+	words := fmt.Sprintf("%d contacts compared, %d drifts planted", l.contacts, len(planted))
+	b.add(
+		figure{What: words + ": found", Value: float64(found), Target: exactly(float64(len(planted)))},
+		figure{What: words + ": made up", Value: float64(wrong), Target: exactly(0)},
+		figure{What: words + ": compared", Value: float64(l.contacts) / took.Seconds(), Unit: "/s"},
+		figure{What: words + ": GHL calls", Value: float64(result.GHLCalls), Target: atMost(float64(l.contacts/100 + len(planted) + 1))},
+		figure{
+			What: words + ": Rankr calls, for the records of all locations", Value: float64(result.RankrCalls),
+			Target: atMost(float64(len(records)/100 + len(planted) + 1)),
+		},
+		figure{What: words + ": the worker's peak by then", Value: peak, Unit: "MB"},
+	)
 	return nil
 }
 

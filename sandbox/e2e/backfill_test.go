@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -108,6 +109,46 @@ func TestAReportSaysWhatABackfillWouldDoAndDoesNothing(t *testing.T) {
 	matches.Left = 0
 	assert.Equal(t, names.Matches{Contacts: 20, New: 19, ByEmail: 1, Records: 1, GHLCalls: 22, RankrCalls: 40}, matches)
 	assert.Zero(t, w.writes())
+}
+
+func TestAPersonLoadsALocationAndFollows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.ghl.Set(func(k *ghltest.Knobs) { k.Unlimited = true })
+	w.rankr.Set(func(k *rankrtest.Knobs) { k.Unlimited = true })
+	w.before(location, 30)
+	assert.Equal(t, 1, w.run("backfill", "status").Code, "none was started")
+	assert.Equal(t, 1, w.run("backfill", "pause").Code)
+
+	report := w.run("backfill")
+	assert.Equal(t, 0, report.Code, report.Stderr)
+	assert.Contains(t, report.Stdout, "30 are new: a record is made")
+	assert.Contains(t, report.Stderr, "nothing was written")
+	assert.Zero(t, w.writes())
+
+	taste := w.run("backfill", "--limit", "5", "--yes", "--follow")
+	assert.Equal(t, 0, taste.Code, taste.Stderr)
+	assert.Contains(t, taste.Stdout, "5 of 5 contacts are in step: 0 were before, created 5")
+	assert.Len(t, w.rankr.All(), 5)
+
+	for range 2 {
+		_, err := w.rankr.Add(rankrtest.Record{Fields: map[string]any{"email": "before7@example.com"}})
+		require.NoError(t, err)
+	}
+	all := w.run("backfill", "--yes", "--follow", "-o", "json")
+	assert.Equal(t, 1, all.Code, "one has a problem")
+	var result names.BackfillResult
+	require.NoError(t, json.Unmarshal([]byte(all.Stdout), &result))
+	assert.Equal(t, 30, result.Done)
+	assert.Equal(t, map[string]int{"created": 24, "problem": 1}, result.Outcomes)
+	assert.Contains(t, w.run("backfill", "status").Stdout, "30 of 30 contacts, finished, 1 problems")
+
+	require.NoError(t, w.rankr.Remove(w.rankr.All()[5].ID)) // one of the two
+	again := w.run("backfill", "--failed", "--yes")
+	assert.Equal(t, 0, again.Code, again.Stderr)
+	w.idle()
+	w.problems(0, "")
+	assert.Len(t, w.rankr.All(), 30)
 }
 
 func TestALocationThatConnectsMayBeLoadedAtOnce(t *testing.T) {

@@ -42,6 +42,9 @@ type Options struct {
 	// Start has a connected location brought to life; it returns once Temporal has it.
 	Start func(ctx context.Context, location string) error
 
+	// Loads tells that the contacts which are there already are loaded by themselves; else people start that.
+	Loads bool
+
 	// Observe is told how each request ended, in one of the words below.
 	Observe func(result string)
 	Log     *slog.Logger

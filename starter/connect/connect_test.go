@@ -247,6 +247,7 @@ func TestALocationIsConnectedByALink(t *testing.T) {
 	assert.Contains(t, page.text, "<h1>Connected</h1>")
 	assert.Contains(t, page.text, "<code>harbour</code>")
 	assert.Contains(t, page.text, "kept in step from now on")
+	assert.Contains(t, page.text, "starter backfill")
 	assert.Equal(t, crm.Connected, w.state("harbour"))
 	assert.Equal(t, []string{"harbour"}, w.started)
 	assert.Equal(t, []string{"sent_off", "connected"}, w.results)
