@@ -60,16 +60,18 @@ func (b *bench) reconcile(ctx context.Context, l loading) error {
 		return err
 	}
 	b.ghl.Set(func(k *ghltest.Knobs) { k.Complete = l.complete })
-	planted := map[string]string{}
-	records := b.rankr.All()
-	for i, step := 0, len(records)/(b.backfill/20); i < len(records) && len(planted) < b.backfill/20; i += step {
-		record := records[i]
-		if contact, there := b.ghl.Contact(record.ExternalID); !there || contact.Location != l.location {
-			i -= step - 1
-			continue
+	var ours []rankrtest.Record
+	all := b.rankr.All()
+	for _, record := range all {
+		if contact, there := b.ghl.Contact(record.ExternalID); there && contact.Location == l.location {
+			ours = append(ours, record)
 		}
+	}
+	planted, drifts := map[string]string{}, l.contacts/100
+	for i := range drifts {
+		record := ours[i*len(ours)/drifts]
 		var err error
-		switch len(planted) % 3 {
+		switch i % 3 {
 		case 0:
 			planted[record.ExternalID], err = names.DriftMissing, b.rankr.Remove(record.ID)
 		case 1:
@@ -113,7 +115,7 @@ func (b *bench) reconcile(ctx context.Context, l loading) error {
 		figure{What: words + ": GHL calls", Value: float64(result.GHLCalls), Target: atMost(float64(l.contacts/100 + len(planted) + 1))},
 		figure{
 			What: words + ": Rankr calls, for the records of all locations", Value: float64(result.RankrCalls),
-			Target: atMost(float64(len(records)/100 + len(planted) + 1)),
+			Target: atMost(float64(len(all)/100 + len(planted) + 1)),
 		},
 		figure{What: words + ": the worker's peak by then", Value: peak, Unit: "MB"},
 	)
