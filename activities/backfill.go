@@ -50,6 +50,7 @@ type Listed struct {
 	Seen  int                `json:"seen"`
 	Known int                `json:"known"` // in step already
 	Total int                `json:"total"`
+	Left  int                `json:"left"` // calls left today; -1: GHL does not say
 }
 
 // ListPages lists up to 500 contacts with one GHL call, and picks the pages in which one is not in step. Of contacts it tells no
@@ -72,7 +73,7 @@ func (b *Backfills) ListPages(ctx context.Context, in Listing) (Listed, error) {
 }
 
 func (b *Backfills) pages(ctx context.Context, in Listing, page crm.Page, size int) (Listed, error) {
-	listed := Listed{Seen: len(page.Documents), Total: page.Total}
+	listed := Listed{Seen: len(page.Documents), Total: page.Total, Left: page.Left}
 	links, err := b.links(ctx, in.Location, page.Documents)
 	if err != nil {
 		return listed, err
@@ -331,6 +332,7 @@ func (s *survey) contacts(ctx context.Context) error {
 			return err
 		}
 		s.found.GHLCalls++
+		s.found.Left = page.Left
 		links, err := s.links(ctx, s.location, page.Documents)
 		if err != nil {
 			return err

@@ -4,10 +4,13 @@ package app
 
 import (
 	"context"
+	"slices"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 
 	"github.com/rankrsync/rankrsync/clients/rest"
+	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
 // bulk marks every call of the activities it intercepts as bulk. The activities themselves know no HTTP.
@@ -24,7 +27,13 @@ type bulkActivity struct {
 	interceptor.ActivityInboundInterceptorBase
 }
 
+// spare are the activities that can wait for another day when the day's calls run out.
+var spare = []string{names.ListPages, names.BackfillPage, names.Survey, names.Compare}
+
 // ExecuteActivity runs the activity with the mark in its context.
 func (b *bulkActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	if slices.Contains(spare, activity.GetInfo(ctx).ActivityType.Name) {
+		ctx = rest.WithSpare(ctx)
+	}
 	return b.Next.ExecuteActivity(rest.WithBulk(ctx), in)
 }

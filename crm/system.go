@@ -47,6 +47,7 @@ type Page struct {
 	Documents []Document
 	Total     int       // what the system says the whole search holds
 	At        time.Time // the system's Date of this page
+	Left      int       // calls left today, of [ContactWalker]'s pages; -1: the system does not say
 }
 
 // Document is one search document: enough to tell whether a contact moved.

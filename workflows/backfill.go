@@ -161,7 +161,7 @@ func (b *backfill) list(ctx workflow.Context) {
 	}
 	b.succeeded()
 	b.state.Calls++
-	b.state.Total = listed.Total
+	b.state.Total, b.state.Left = listed.Total, listed.Left
 	if b.input.Limit > 0 {
 		b.state.Total = min(b.input.Limit, listed.Total)
 	}

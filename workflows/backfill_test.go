@@ -52,7 +52,7 @@ func (r *backfillRun) list(_ context.Context, in activities.Listing) (activities
 		size = min(size, in.Limit)
 	}
 	end := min(in.Seen+size, r.total)
-	listed := activities.Listed{Seen: end - in.Seen, Total: r.total}
+	listed := activities.Listed{Seen: end - in.Seen, Total: r.total, Left: -1}
 	for from := in.Seen; from < end; from += 100 {
 		to := min(from+100, end)
 		if to <= r.known {

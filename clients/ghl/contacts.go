@@ -132,6 +132,7 @@ func (c *Client) ContactsAfter(ctx context.Context, location, after string, limi
 	if err != nil {
 		return page, err
 	}
+	page.Left = c.rest.DailyLeft(location)
 	for i, d := range documents {
 		if !usable(d.SearchAfter) {
 			return page, c.rest.Foreign(call, rest.Meta{})

@@ -48,6 +48,7 @@ type Client struct {
 	observe func(operation string, status int, took time.Duration)
 	timeout time.Duration
 	codes   codes
+	budget  budget
 }
 
 // New makes a client. It panics on a system that has no codes, for that is a mistake in the program.
@@ -131,6 +132,9 @@ func (c *Client) once(ctx context.Context, call Call, token string, out any) (Me
 	if err != nil {
 		return Meta{}, err
 	}
+	if wait := c.budget.wait(ctx, call.Account); wait > 0 {
+		return Meta{}, c.limited(call, wait)
+	}
 	gate := c.gate
 	if call.Account == "" {
 		gate = nil
@@ -142,12 +146,11 @@ func (c *Client) once(ctx context.Context, call Call, token string, out any) (Me
 	case err != nil:
 		return Meta{}, c.refuse(call, crm.StoreUnavailable)
 	case wait > 0:
-		limited := c.refuse(call, c.codes.limited)
-		limited.Wait = wait
-		return Meta{}, limited
+		return Meta{}, c.limited(call, wait)
 	}
 	answer := c.send(request, call, target)
 	pass.leave(answer)
+	c.budget.note(call.Account, answer)
 	meta := answer.meta()
 	if failure := c.failure(call, answer); failure != nil {
 		return meta, failure
@@ -156,6 +159,13 @@ func (c *Client) once(ctx context.Context, call Call, token string, out any) (Me
 		return meta, c.unreadable(call, meta, fields)
 	}
 	return meta, nil
+}
+
+// limited is the error for a call that must wait for its turn.
+func (c *Client) limited(call Call, wait time.Duration) *crm.Error {
+	e := c.refuse(call, c.codes.limited)
+	e.Wait = wait
+	return e
 }
 
 // Foreign is the error for an answer that can be read but can't be the answer to this call, such as another
