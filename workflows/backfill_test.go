@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/rankrsync/rankrsync/activities"
@@ -24,10 +26,9 @@ type backfillRun struct {
 	mu       sync.Mutex
 	listings []activities.Listing
 	pages    []string // by their last contact, as they ended
-	asked    []activities.PageOfBackfill
 	under    int
 	most     int
-	does     func(activities.PageOfBackfill) error
+	does     func(activities.PageOfBackfill) error // with the lock held
 	lists    func(activities.Listing) error
 }
 
@@ -71,22 +72,16 @@ func (r *backfillRun) page(_ context.Context, in activities.PageOfBackfill) (act
 	r.mu.Lock()
 	r.under++
 	r.most = max(r.most, r.under)
-	r.asked = append(r.asked, in)
-	does := r.does
 	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.under--
-	}()
 	time.Sleep(time.Millisecond)
-	if does != nil {
-		if err := does(in); err != nil {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.under--
+	if r.does != nil {
+		if err := r.does(in); err != nil {
 			return activities.BackfillAnswer{}, err
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.pages = append(r.pages, in.Last)
 	return activities.BackfillAnswer{PageAnswer: activities.PageAnswer{Outcomes: map[crm.Outcome]int{crm.Created: in.Contacts}}, Calls: 1}, nil
 }
@@ -99,6 +94,13 @@ func (r *backfillRun) execute(input names.BackfillInput) names.BackfillResult {
 	var result names.BackfillResult
 	require.NoError(r.t, r.GetWorkflowResult(&result))
 	return result
+}
+
+// ended is how many pages have.
+func (r *backfillRun) ended() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pages)
 }
 
 var everything = names.BackfillInput{Location: "L"}
@@ -196,7 +198,7 @@ func TestABackfillIsHeldAndGoesOn(t *testing.T) {
 	var before int
 	r.after(time.Hour, func() {
 		assert.Equal(t, names.StatePaused, query[names.BackfillStatus](r.run).State)
-		before = len(r.pages)
+		before = r.ended()
 		r.SignalWorkflow(names.ResumeSignal, nil)
 	})
 	assert.Equal(t, 2_000, r.execute(everything).Done)
@@ -209,23 +211,20 @@ func TestACancelledBackfillStartsNoMorePages(t *testing.T) {
 	r.does = func(activities.PageOfBackfill) error { r.CancelWorkflow(); return nil }
 	r.ExecuteWorkflow(names.Backfill, everything)
 	require.True(t, temporal.IsCanceledError(r.GetWorkflowError()))
-	assert.LessOrEqual(t, len(r.pages), 2*maxBackfillPages)
+	assert.LessOrEqual(t, r.ended(), 2*maxBackfillPages)
 }
 
 func TestABackfillHandsOverToAFreshRunBeforeItsHistoryIsLong(t *testing.T) {
 	r := newBackfillRun(t, 3_000)
-	r.does = func(in activities.PageOfBackfill) error {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if len(r.pages) == 9 {
+	r.SetOnActivityCompletedListener(func(*activity.Info, converter.EncodedValue, error) {
+		if r.ended() >= 10 {
 			r.SetContinueAsNewSuggested(true)
 		}
-		return nil
-	}
+	})
 	r.ExecuteWorkflow(names.Backfill, everything)
 	input := continued[names.BackfillInput](r.run)
 	require.NotNil(t, input.Carried)
-	first := len(r.pages)
+	first := r.ended()
 	assert.Equal(t, first*100, input.Carried.Done)
 
 	next := newBackfillRun(t, 3_000)
