@@ -259,6 +259,7 @@ func (o *oauth) pages(config Config, metrics *Metrics, log *slog.Logger) http.Ha
 		UseState: o.records.UseState,
 		Install:  o.Install,
 		Start:    o.nudger.Connect,
+		Backfill: config.Backfill == "start",
 		Observe:  metrics.Install,
 		Log:      log,
 	})

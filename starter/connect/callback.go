@@ -115,7 +115,7 @@ func (p *pages) connect(ctx context.Context, code crm.Secret) page {
 	if len(failures) > 0 { // one line, however many an agency has
 		p.Log.Warn("connected locations could not be started", "owner", grant.Owner(), "locations", len(failures), "code", failures[0].Code)
 	}
-	return tell(grant, lines, failures, missed)
+	return p.tell(grant, lines, failures, missed)
 }
 
 // Locations are those of a grant's company that have the app. When the list can't be read to its end, those that were chosen at
@@ -184,7 +184,7 @@ func (p *pages) startOne(ctx context.Context, location string) (failure *crm.Err
 }
 
 // tell is the page of a grant that is kept.
-func tell(grant crm.Grant, lines []line, failures []*crm.Error, missed error) page {
+func (p *pages) tell(grant crm.Grant, lines []line, failures []*crm.Error, missed error) page {
 	shown := page{status: http.StatusOK, result: connected, Title: "Connected", Locations: lines}
 	switch {
 	case missed != nil && len(lines) == 0:
@@ -202,11 +202,11 @@ func tell(grant crm.Grant, lines []line, failures []*crm.Error, missed error) pa
 		return shown
 	}
 	if len(failures) == 0 && missed == nil {
-		shown.Words = []string{"The contacts of these locations are kept in step from now on. You can close this page."}
+		shown.Words = []string{"The contacts of these locations are kept in step from now on.", p.earlier(), "You can close this page."}
 		return shown.future(grant)
 	}
 	shown.result, shown.Again, shown.Title = partly, true, "Connected, but not all of it"
-	shown.Words = []string{"The contacts of these locations are kept in step from now on, but for those with a note."}
+	shown.Words = []string{"The contacts of these locations are kept in step from now on, but for those with a note.", p.earlier()}
 	if len(failures) > 0 {
 		shown.Words = append(shown.Words, advice(failures[0]))
 	}
@@ -216,6 +216,14 @@ func tell(grant crm.Grant, lines []line, failures []*crm.Error, missed error) pa
 			advice(known(missed)))
 	}
 	return shown.future(grant)
+}
+
+// earlier says what comes of the contacts that the locations have had before.
+func (p *pages) earlier() string {
+	if p.Backfill {
+		return "Contacts that were there before are being loaded."
+	}
+	return "Contacts that were there before are not loaded by themselves: starter backfill does that, when whoever runs the app says so."
 }
 
 // future says what comes of locations that are made later.

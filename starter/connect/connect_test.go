@@ -254,6 +254,18 @@ func TestALocationIsConnectedByALink(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+func TestThePageSaysWhatComesOfContactsThatWereThereBefore(t *testing.T) {
+	for loads, words := range map[bool]string{true: "there before are being loaded.", false: "there before are not loaded by themselves: starter backfill"} {
+		w := newWorld(t)
+		w.options.Backfill = loads
+		w.broken["two"] = &crm.Error{Code: crm.TemporalAway}
+		assert.Contains(t, w.browser().connect(ghltest.Choice{Location: "harbour"}).text, words)
+		assert.Contains(t, w.browser().connect(ghltest.Choice{Company: "agency"}).text, words, "also where only some could be started")
+		w.broken["harbour"] = &crm.Error{Code: crm.TemporalAway}
+		assert.NotContains(t, w.browser().connect(ghltest.Choice{Location: "harbour"}).text, words, "nothing was started")
+	}
+}
+
 func TestAnAgencyConnectsAllItsLocationsAtOnce(t *testing.T) {
 	w := newWorld(t)
 	page := w.browser().connect(ghltest.Choice{Company: "agency", Future: true})
