@@ -212,6 +212,33 @@ func TestALocationThatComesToACompanyLaterIsConnectedByIt(t *testing.T) {
 	w.token("B")
 }
 
+func TestTheCompanyOfALocationThatGetsTheAppByItselfIsFound(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	for location, company := range map[string]string{"A": "J", "B": "K", "S": "stranger"} {
+		w.ghl.PutLocation(ghltest.Location{ID: location, Company: company})
+	}
+	ours, err := w.Adopt(t.Context(), "S", "")
+	require.NoError(t, err)
+	assert.False(t, ours, "there is no company yet")
+	w.install(ghltest.Choice{Company: "J", Future: true})
+	w.install(ghltest.Choice{Company: "K", Future: true})
+	w.ghl.PutLocation(ghltest.Location{ID: "C", Company: "K"})
+	w.ghl.Fail(ghltest.Fault{Operation: "oauth.location-token", Status: 503})
+	_, err = w.Adopt(t.Context(), "C", "")
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLUnavailable}, "who told of it is to come again")
+	w.ghl.Heal()
+	ours, err = w.Adopt(t.Context(), "C", "")
+	require.NoError(t, err)
+	assert.True(t, ours)
+	connection, err := w.store.Connection(t.Context(), "C")
+	require.NoError(t, err)
+	assert.Equal(t, "K", connection.Company)
+	w.token("C")
+	ours, err = w.Adopt(t.Context(), "S", "")
+	require.NoError(t, err)
+	assert.False(t, ours)
+}
+
 func TestALocationWithoutTheAppGetsNoTokenOfItsCompany(t *testing.T) {
 	w := newWorld(t, sqlite(t))
 	w.ghl.PutLocation(ghltest.Location{ID: "A", Company: "K"})
