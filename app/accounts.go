@@ -41,6 +41,9 @@ func readAccounts(ctx context.Context, memory *store.Store) ([]Account, error) {
 		if err != nil {
 			return nil, err
 		}
+		if token.Held() && connection.State == crm.Connected {
+			connection.State = crm.Refreshing
+		}
 		accounts[i] = Account{connection, token.Expires}
 	}
 	return accounts, nil

@@ -62,6 +62,34 @@ func TestAccountsAreListedWithTheEndOfTheirToken(t *testing.T) {
 	assert.True(t, accounts[1].Expires.IsZero())
 }
 
+func TestAnAccountWhoseTokenIsBeingRenewedIsRefreshing(t *testing.T) {
+	config, records := accountsStore(t, sealKey("one"))
+	connectedBy(t, config, records, "L")
+	state := func() crm.ConnectionState {
+		t.Helper()
+		accounts, err := Accounts(t.Context(), config)
+		require.NoError(t, err)
+		require.Len(t, accounts, 1)
+		return accounts[0].State
+	}
+	row, err := records.Token(t.Context(), "location/L")
+	require.NoError(t, err)
+	held, err := records.HoldToken(t.Context(), row, "somebody", time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, crm.Refreshing, state())
+	require.NoError(t, records.SetState(t.Context(), "location/L", crm.Suspended))
+	assert.Equal(t, crm.Suspended, state(), "what a person must know of is not hidden by a try")
+	require.NoError(t, records.SetState(t.Context(), "location/L", crm.Connected))
+	require.NoError(t, records.ReleaseToken(t.Context(), held))
+	assert.Equal(t, crm.Connected, state())
+
+	row, err = records.Token(t.Context(), "location/L")
+	require.NoError(t, err)
+	_, err = records.HoldToken(t.Context(), row, "who died", time.Nanosecond)
+	require.NoError(t, err)
+	assert.Equal(t, crm.Connected, state(), "whoever held it is gone")
+}
+
 func TestAWaitEndsWithANewInstallAndWithARepeatedOne(t *testing.T) {
 	config, records := accountsStore(t, sealKey("one"))
 	connectedBy(t, config, records, "K")
