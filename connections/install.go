@@ -10,10 +10,12 @@ import (
 
 // Install records what an install gave us, and returns the locations that are connected by it. Those of a company get their
 // own tokens when they need them. Doing it twice, or again after an uninstall, is as good as once; a location's own token
-// wins over its company's.
+// wins over its company's. The tokens of a grant that is [crm.Grant.Kept] are left as they are.
 func (c *Connections) Install(ctx context.Context, grant crm.Grant, locations []crm.InstalledLocation) ([]crm.Connection, error) {
-	if err := c.put(ctx, grant.Owner(), grant.Kind, grant.Company, c.plain(grant)); err != nil {
-		return nil, err
+	if grant.AccessToken != "" {
+		if err := c.put(ctx, grant.Owner(), grant.Kind, grant.Company, c.plain(grant)); err != nil {
+			return nil, err
+		}
 	}
 	base := crm.Connection{Company: grant.Company, Kind: grant.Kind, Scopes: grant.Scopes, State: crm.Connected, Installed: c.now()}
 	if grant.Location != "" {

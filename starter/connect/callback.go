@@ -102,11 +102,10 @@ func (p *pages) connect(ctx context.Context, code crm.Secret) page {
 	if err != nil {
 		return p.failed(err)
 	}
-	locations, missed := Locations(ctx, p.OAuth, grant, p.AppID)
+	connections, missed, err := Keep(ctx, p.OAuth, p.Install, grant, p.AppID)
 	if missed != nil {
 		p.Log.Warn("the list of a company's locations could not be read", "owner", grant.Owner(), "code", known(missed).Code)
 	}
-	connections, err := p.Install(ctx, grant, locations)
 	if err != nil { // opening the link again makes up for all of it
 		return p.failed(err)
 	}
@@ -118,12 +117,23 @@ func (p *pages) connect(ctx context.Context, code crm.Secret) page {
 	return p.tell(grant, lines, failures, missed)
 }
 
-// Locations are those of a grant's company that have the app. When the list can't be read to its end, those that were chosen at
-// the consent page are known all the same; the error tells of the others.
-func Locations(ctx context.Context, oauth OAuth, grant crm.Grant, app string) ([]crm.InstalledLocation, error) {
-	if grant.Location != "" {
-		return nil, nil
+// Keep keeps a grant, then connects the locations that it is for. A company's is kept before they are listed: the list takes a
+// while, and a location whose INSTALL comes meanwhile may be missing there. Missed says why the list is not whole.
+func Keep(
+	ctx context.Context, oauth OAuth, install func(context.Context, crm.Grant, []crm.InstalledLocation) ([]crm.Connection, error),
+	grant crm.Grant, app string,
+) (connections []crm.Connection, missed, err error) {
+	if connections, err = install(ctx, grant, nil); err != nil || grant.Location != "" {
+		return connections, nil, err
 	}
+	locations, missed := installed(ctx, oauth, grant, app)
+	connections, err = install(ctx, grant.Kept(), locations)
+	return connections, missed, err
+}
+
+// installed are the locations of a grant's company that have the app. When the list can't be read to its end, those that were
+// chosen at the consent page are known all the same; the error tells of the others.
+func installed(ctx context.Context, oauth OAuth, grant crm.Grant, app string) ([]crm.InstalledLocation, error) {
 	listing, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
 	var found []crm.InstalledLocation

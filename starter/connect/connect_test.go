@@ -722,6 +722,36 @@ func TestWhatGHLGivesIsKeptWhenTheBrowserLeaves(t *testing.T) {
 	assert.Equal(t, []string{"harbour"}, w.started)
 }
 
+// busy is a GHL that does something before it lists a company's locations.
+type busy struct {
+	connect.OAuth
+	first func(token crm.Secret)
+}
+
+func (b *busy) InstalledLocations(ctx context.Context, token crm.Secret, company, app string) iter.Seq2[crm.InstalledLocation, error] {
+	b.first(token)
+	return b.OAuth.InstalledLocations(ctx, token, company, app)
+}
+
+func TestAnAgencyIsKeptBeforeItsLocationsAreListed(t *testing.T) {
+	w := newWorld(t)
+	var renewed connections.Access
+	w.options.OAuth = &busy{w.options.OAuth, func(token crm.Secret) {
+		ours, err := w.known.Adopt(t.Context(), "three", "agency") // its INSTALL comes now
+		assert.NoError(t, err)
+		assert.True(t, ours)
+		renewed, err = w.known.Access(t.Context(), "company/agency", string(token))
+		assert.NoError(t, err)
+	}}
+	page := w.browser().connect(ghltest.Choice{Company: "agency", Locations: []string{"one", "three"}})
+	assert.Equal(t, 200, page.status, page.text)
+	assert.Equal(t, []string{"one", "three"}, w.started)
+	now, err := w.known.Access(t.Context(), "company/agency", "")
+	require.NoError(t, err)
+	assert.Equal(t, renewed, now, "what the grant was renewed to meanwhile is not overwritten")
+	assert.Equal(t, 1, w.ghl.TokenCounts("company/agency").Refreshes)
+}
+
 // away is a GHL whose errors are not ours.
 type away struct{ connect.OAuth }
 
