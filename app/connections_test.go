@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rankrsync/rankrsync/clients/ghl"
 	"github.com/rankrsync/rankrsync/crm"
 	"github.com/rankrsync/rankrsync/store"
 )
@@ -67,5 +68,13 @@ func TestAWrongKeyIsToldAtTheStartAndNotAByteIsChanged(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, before, after, name)
 		assert.NoFileExists(t, file+"-wal", name)
+	}
+}
+
+func TestTheGuideNamesEveryScopeThatTheLinkAsksFor(t *testing.T) {
+	guide, err := os.ReadFile("../docs/connect.md")
+	require.NoError(t, err)
+	for _, scope := range ghl.Scopes() {
+		assert.Contains(t, string(guide), "`"+scope+"`", "GHL refuses a link that asks for what the app lacks")
 	}
 }
