@@ -139,23 +139,32 @@ func TestAWrongSealingKeyIsFoundAtStart(t *testing.T) {
 // grants are how the fake's tokens and codes look.
 var grants = regexp.MustCompile(`(?i)(access|refresh|code)-[0-9a-f]{8}-[0-9a-f]{4}`)
 
-func TestNoTokenCodeOrSecretIsFoundOutsideOfGHL(t *testing.T) {
+func TestNoTokenCodeSecretOrPersonalDataIsFoundOutsideOfGHLAndRankr(t *testing.T) {
 	t.Parallel()
 	w := newAppWorld(t)
 	w.ghl.PutLocation(ghltest.Location{ID: "agencyOne", Company: "theAgency", Country: "US"})
 	status, page := w.install(ghltest.Choice{Company: "theAgency"})
 	require.Equal(t, http.StatusOK, status, page)
-	contact := w.ghl.Create("agencyOne", ghltest.Contact{FirstName: "Mira", Email: "mira@example.com"})
-	w.mirror(contact.ID, named("Mira"))
+	contact := w.ghl.Create("agencyOne", ghltest.Contact{FirstName: "Kanarienvogel", Email: canary + "@example.com", Phone: "+1" + ringing, Country: "US"})
+	record := w.mirror(contact.ID, named("Kanarienvogel")).ID
 	w.ghl.Expire("") // so that tokens are refused, renewed and minted
-	_, err := w.ghl.Edit(contact.ID, func(c *ghltest.Contact) { c.FirstName = "Mirah" })
+	_, err := w.ghl.Edit(contact.ID, func(c *ghltest.Contact) { c.FirstName = "Kanarienvogels" })
 	require.NoError(t, err)
-	w.mirror(contact.ID, named("Mirah"))
+	w.mirror(contact.ID, named("Kanarienvogels"))
+	_, err = w.ghl.AddNote(contact.ID, ghltest.Note{Body: "Kanarienvogel asks to be called at " + ringing})
+	require.NoError(t, err)
+	w.eventually(func() string {
+		if n := len(w.rankr.Notes(record)); n != 1 {
+			return fmt.Sprintf("Rankr has %d notes", n)
+		}
+		return ""
+	})
 	_, _ = http.Get(w.starter.HTTP + "/oauth/callback?code=code-00000000-0000&state=x") // refused, and perhaps logged
 
 	clean := func(where string, text []byte) {
 		t.Helper()
 		assert.Empty(t, string(grants.Find(text)), where)
+		assert.Empty(t, leaks(text), where)
 		for _, secret := range []string{ghltest.ClientSecret, sealingKey} {
 			assert.NotContains(t, string(text), secret, where)
 		}
