@@ -57,7 +57,7 @@ func TestAnAgencyConnectsOnceAndAllItsLocationsAreLive(t *testing.T) {
 	for _, id := range []string{"agencyOne", "agencyTwo", "agencyThree"} {
 		w.ghl.PutLocation(ghltest.Location{ID: id, Name: "Studio " + id, Company: "theAgency", Country: "US"})
 	}
-	status, page := w.install(ghltest.Choice{Company: "theAgency"})
+	status, page := w.install(ghltest.Choice{Company: "theAgency", Future: true})
 	require.Equal(t, http.StatusOK, status, page)
 	for _, id := range []string{"agencyOne", "agencyTwo", "agencyThree"} {
 		assert.Contains(t, page, id)
@@ -70,6 +70,16 @@ func TestAnAgencyConnectsOnceAndAllItsLocationsAreLive(t *testing.T) {
 		contact := w.ghl.Create(id, ghltest.Contact{FirstName: "Mira", Email: id + "@example.com"})
 		w.mirror(contact.ID, named("Mira"))
 	}
+	// A location that is made later gets the app by itself; its event does not name the agency.
+	w.ghl.PutLocation(ghltest.Location{ID: "agencyFour", Company: "theAgency", Country: "US"})
+	w.eventually(func() string {
+		if _, err := w.client.ScheduleClient().GetHandle(t.Context(), "poll/agencyFour").Describe(t.Context()); err != nil {
+			return "no poll is scheduled for agencyFour"
+		}
+		return ""
+	})
+	later := w.ghl.Create("agencyFour", ghltest.Contact{FirstName: "Lena", Email: "lena@example.com"})
+	w.mirror(later.ID, named("Lena"))
 	listed := w.run("connections", "-o", "json")
 	assert.Equal(t, 0, listed.Code, listed.Stderr)
 	assert.Contains(t, listed.Stdout, "agencyTwo")
