@@ -176,6 +176,11 @@ func TestRotatedSecretsNeedTheFirstKeyOnly(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, connections.Resealed{Anew: 2}, resealed)
 
+	again, err := OpenStore(t.Context(), config)
+	require.NoError(t, err)
+	assert.Equal(t, records.Fingerprinter().Bytes([]byte("x")), again.Fingerprinter().Bytes([]byte("x")), "no contact differs from what is known of it")
+	require.NoError(t, again.Close())
+
 	sealer, err := keyed(t, config, two).Sealer()
 	require.NoError(t, err)
 	require.NoError(t, prove(t.Context(), sealer, records), "the proof is of the new key")
