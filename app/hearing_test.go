@@ -60,7 +60,7 @@ func TestAnInstallIsHeardBeforeAndAfterTheCallbackAndOfLocationsToCome(t *testin
 	h, vendor, started := hears(t)
 	told := func(location, company string) bool {
 		t.Helper()
-		ours, err := h.Installed(t.Context(), location, company)
+		ours, err := h.Installed(t.Context(), location, company, time.Now().Add(time.Second))
 		require.NoError(t, err)
 		return ours
 	}
@@ -78,6 +78,10 @@ func TestAnInstallIsHeardBeforeAndAfterTheCallbackAndOfLocationsToCome(t *testin
 	assert.Equal(t, []string{"A", "A", "B"}, *started)
 
 	require.NoError(t, h.Disconnect(t.Context(), "A"))
+	ours, err := h.Installed(t.Context(), "A", "K", time.Now().Add(-time.Hour))
+	require.NoError(t, err)
+	assert.True(t, ours)
+	assert.Len(t, *started, 3, "an install from before its end brings nobody back")
 	assert.True(t, told("A", "K"), "it was installed again")
 	known, err := h.records.Connection(t.Context(), "A")
 	require.NoError(t, err)
