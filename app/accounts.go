@@ -41,7 +41,7 @@ func readAccounts(ctx context.Context, memory *store.Store) ([]Account, error) {
 		if err != nil {
 			return nil, err
 		}
-		if connection.State == crm.Connected && token.Held() {
+		if token.Held() && connection.State == crm.Connected {
 			connection.State = crm.Refreshing
 		}
 		accounts[i] = Account{connection, token.Expires}

@@ -62,21 +62,32 @@ func TestAccountsAreListedWithTheEndOfTheirToken(t *testing.T) {
 	assert.True(t, accounts[1].Expires.IsZero())
 }
 
-func TestAnAccountWhoseTokenIsBeingRenewedIsSaidToBe(t *testing.T) {
+func TestAnAccountWhoseTokenIsBeingRenewedIsRefreshing(t *testing.T) {
 	config, records := accountsStore(t, sealKey("one"))
 	connectedBy(t, config, records, "L")
 	state := func() crm.ConnectionState {
+		t.Helper()
 		accounts, err := Accounts(t.Context(), config)
 		require.NoError(t, err)
+		require.Len(t, accounts, 1)
 		return accounts[0].State
 	}
-	token, err := records.Token(t.Context(), crm.LocationOwner("L"))
+	row, err := records.Token(t.Context(), "location/L")
 	require.NoError(t, err)
-	held, err := records.HoldToken(t.Context(), token, "renewer", time.Minute)
+	held, err := records.HoldToken(t.Context(), row, "somebody", time.Minute)
 	require.NoError(t, err)
 	assert.Equal(t, crm.Refreshing, state())
+	require.NoError(t, records.SetState(t.Context(), "location/L", crm.Suspended))
+	assert.Equal(t, crm.Suspended, state(), "what a person must know of is not hidden by a try")
+	require.NoError(t, records.SetState(t.Context(), "location/L", crm.Connected))
 	require.NoError(t, records.ReleaseToken(t.Context(), held))
 	assert.Equal(t, crm.Connected, state())
+
+	row, err = records.Token(t.Context(), "location/L")
+	require.NoError(t, err)
+	_, err = records.HoldToken(t.Context(), row, "who died", time.Nanosecond)
+	require.NoError(t, err)
+	assert.Equal(t, crm.Connected, state(), "whoever held it is gone")
 }
 
 func TestAWaitEndsWithANewInstallAndWithARepeatedOne(t *testing.T) {
@@ -164,6 +175,11 @@ func TestRotatedSecretsNeedTheFirstKeyOnly(t *testing.T) {
 	resealed, err = RotateSecrets(t.Context(), keyed(t, config, two+","+one))
 	require.NoError(t, err)
 	assert.Equal(t, connections.Resealed{Anew: 2}, resealed)
+
+	again, err := OpenStore(t.Context(), config)
+	require.NoError(t, err)
+	assert.Equal(t, records.Fingerprinter().Bytes([]byte("x")), again.Fingerprinter().Bytes([]byte("x")), "no contact differs from what is known of it")
+	require.NoError(t, again.Close())
 
 	sealer, err := keyed(t, config, two).Sealer()
 	require.NoError(t, err)

@@ -155,8 +155,9 @@ type hearing struct {
 	log     *slog.Logger
 }
 
-// Installed connects a location that is ours or our company's.
-func (h hearing) Installed(ctx context.Context, location, company string) (bool, error) {
+// Installed connects a location that is ours or our company's. An install that is older than the end of the connection does not
+// bring it back: events come late and twice, and somebody may have disconnected a location that has the app still.
+func (h hearing) Installed(ctx context.Context, location, company string, at time.Time) (bool, error) {
 	if location == "" { // a company's: its people come through the callback
 		token, err := h.records.Token(ctx, crm.CompanyOwner(company))
 		return token.Version > 0, err
@@ -164,6 +165,9 @@ func (h hearing) Installed(ctx context.Context, location, company string) (bool,
 	known, err := h.records.Connection(ctx, location)
 	if err != nil {
 		return false, err
+	}
+	if known.State == crm.Disconnected && !at.IsZero() && at.Before(known.StateSince) {
+		return true, nil
 	}
 	if known.Location == "" || known.State == crm.Disconnected {
 		if ours, err := h.Adopt(ctx, location, company); err != nil || !ours {
@@ -259,7 +263,7 @@ func (o *oauth) pages(config Config, metrics *Metrics, log *slog.Logger) http.Ha
 		UseState: o.records.UseState,
 		Install:  o.Install,
 		Start:    o.nudger.Connect,
-		Loads:    config.Backfill == "start",
+		Backfill: config.Backfill == "start",
 		Observe:  metrics.Install,
 		Log:      log,
 	})

@@ -60,9 +60,8 @@ func ConnectServiceAccount(ctx context.Context, config Config, temporal client.C
 			refused = err
 			return nil
 		}
-		var locations []crm.InstalledLocation
-		locations, answer.Missed = connect.Locations(ctx, o.app, grant, o.app.App().ID())
-		connections, err := o.Install(ctx, grant, locations)
+		connections, missed, err := connect.Keep(ctx, o.app, o.Install, grant, o.app.App().ID())
+		answer.Missed = missed
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,8 @@ type Store interface {
 	PutToken(ctx context.Context, token crm.SealedToken) error
 	// DropToken forgets an owner's token.
 	DropToken(ctx context.Context, owner string) error
+	// TokenOwners lists the owners of all tokens in their order, after the given one.
+	TokenOwners(ctx context.Context, after string, limit int) ([]string, error)
 
 	Connection(ctx context.Context, location string) (crm.Connection, error)
 	PutConnection(ctx context.Context, connection crm.Connection) error

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,6 +213,33 @@ func TestALocationThatComesToACompanyLaterIsConnectedByIt(t *testing.T) {
 	w.token("B")
 }
 
+func TestTheCompanyOfALocationThatGetsTheAppByItselfIsFound(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	for location, company := range map[string]string{"A": "J", "B": "K", "S": "stranger"} {
+		w.ghl.PutLocation(ghltest.Location{ID: location, Company: company})
+	}
+	ours, err := w.Adopt(t.Context(), "S", "")
+	require.NoError(t, err)
+	assert.False(t, ours, "there is no company yet")
+	w.install(ghltest.Choice{Company: "J", Future: true})
+	w.install(ghltest.Choice{Company: "K", Future: true})
+	w.ghl.PutLocation(ghltest.Location{ID: "C", Company: "K"})
+	w.ghl.Fail(ghltest.Fault{Operation: "oauth.location-token", Status: 503})
+	_, err = w.Adopt(t.Context(), "C", "")
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLUnavailable}, "who told of it is to come again")
+	w.ghl.Heal()
+	ours, err = w.Adopt(t.Context(), "C", "")
+	require.NoError(t, err)
+	assert.True(t, ours)
+	connection, err := w.store.Connection(t.Context(), "C")
+	require.NoError(t, err)
+	assert.Equal(t, "K", connection.Company)
+	w.token("C")
+	ours, err = w.Adopt(t.Context(), "S", "")
+	require.NoError(t, err)
+	assert.False(t, ours)
+}
+
 func TestALocationWithoutTheAppGetsNoTokenOfItsCompany(t *testing.T) {
 	w := newWorld(t, sqlite(t))
 	w.ghl.PutLocation(ghltest.Location{ID: "A", Company: "K"})
@@ -279,6 +307,42 @@ func TestALostAnswerIsSurvivedByTheGrace(t *testing.T) {
 	require.Error(t, err, "GHL gave a pair that never arrived")
 	w.token("L")
 	assert.Equal(t, 1, w.ghl.TokenCounts("location/L").Repeats, "the same pair again")
+}
+
+// died is a process that was killed between GHL's answer and the store: the row is held by nobody who lives, and the refresh
+// token that it holds is used up.
+func (w *world) died(owner string) {
+	w.t.Helper()
+	row, err := w.store.Token(w.t.Context(), owner)
+	require.NoError(w.t, err)
+	row, err = w.store.HoldToken(w.t.Context(), row, "who died", time.Second)
+	require.NoError(w.t, err)
+	text, err := w.box.Open(row.Sealed, []byte(owner))
+	require.NoError(w.t, err)
+	var token struct{ Refresh string }
+	require.NoError(w.t, json.Unmarshal(text, &token))
+	_, err = w.oauth.Refresh(w.t.Context(), owner, crm.Secret(token.Refresh))
+	require.NoError(w.t, err)
+}
+
+func TestAProcessThatDiesBetweenAnswerAndStoreIsMadeUpForInTheGrace(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	var late atomic.Int64
+	w.ghl.Now = func() time.Time { return time.Now().Add(time.Duration(late.Load())) }
+	w.ghl.PutLocation(ghltest.Location{ID: "L"})
+	w.install(ghltest.Choice{Location: "L"})
+	w.age("location/L", -time.Hour)
+	w.died("location/L")
+	w.token("L")
+	assert.Equal(t, ghltest.TokenCounts{Exchanges: 1, Refreshes: 1, Repeats: 1}, w.ghl.TokenCounts("location/L"))
+	assert.Equal(t, crm.Connected, w.state("L"))
+
+	w.age("location/L", -time.Hour)
+	w.died("location/L")
+	late.Store(int64(31 * time.Second))
+	_, err := w.Source("L").Token()
+	require.ErrorIs(t, err, &crm.Error{Code: crm.GHLReconnect})
+	assert.Equal(t, crm.ReconnectNeeded, w.state("L"), "after the grace only people can help")
 }
 
 func TestADisconnectedLocationHasNoTokenAndComesBackByInstalling(t *testing.T) {

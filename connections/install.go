@@ -2,6 +2,7 @@ package connections
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rankrsync/rankrsync/crm"
@@ -9,10 +10,12 @@ import (
 
 // Install records what an install gave us, and returns the locations that are connected by it. Those of a company get their
 // own tokens when they need them. Doing it twice, or again after an uninstall, is as good as once; a location's own token
-// wins over its company's.
+// wins over its company's. The tokens of a grant that is [crm.Grant.Kept] are left as they are.
 func (c *Connections) Install(ctx context.Context, grant crm.Grant, locations []crm.InstalledLocation) ([]crm.Connection, error) {
-	if err := c.put(ctx, grant.Owner(), grant.Kind, grant.Company, c.plain(grant)); err != nil {
-		return nil, err
+	if grant.AccessToken != "" {
+		if err := c.put(ctx, grant.Owner(), grant.Kind, grant.Company, c.plain(grant)); err != nil {
+			return nil, err
+		}
 	}
 	base := crm.Connection{Company: grant.Company, Kind: grant.Kind, Scopes: grant.Scopes, State: crm.Connected, Installed: c.now()}
 	if grant.Location != "" {
@@ -52,19 +55,57 @@ func (c *Connections) mint(ctx context.Context, connection crm.Connection) (crm.
 }
 
 // Adopt connects a location of a company that is connected: one that was made later, or got the app then. It is false for a
-// company that is none of ours. Whether the location has the app, GHL says when its token is minted.
+// company that is none of ours. Whether the location has the app, GHL says when its token is minted. It does not always tell the
+// company of a location that gets the app by itself; empty, the company is found.
 func (c *Connections) Adopt(ctx context.Context, location, company string) (bool, error) {
+	if company == "" {
+		var err error
+		if company, err = c.home(ctx, location); err != nil || company == "" {
+			return false, err
+		}
+	}
 	row, err := c.Store.Token(ctx, crm.CompanyOwner(company))
 	switch {
 	case err != nil:
 		return false, storeAway()
-	case row.Version == 0 || company == "":
+	case row.Version == 0:
 		return false, nil
 	}
 	_, err = c.mint(ctx, crm.Connection{
 		Location: location, Company: company, Kind: crm.MintedToken, Owner: crm.LocationOwner(location), State: crm.Connected, Installed: c.now(),
 	})
 	return true, err
+}
+
+// home is the company that a location has the app from: the one whose token GHL gives the location's for. It is empty where
+// that is none of ours. When one can't be asked the others are, and the error says that the answer may be wrong.
+func (c *Connections) home(ctx context.Context, location string) (string, error) {
+	var missed error
+	for after := ""; ; {
+		owners, err := c.Store.TokenOwners(ctx, after, ownersAtOnce)
+		if err != nil {
+			return "", storeAway()
+		}
+		for _, after = range owners {
+			_, company, _ := crm.SplitOwner(after)
+			if company == "" {
+				continue
+			}
+			token, err := c.Access(ctx, after, "")
+			if err == nil {
+				_, err = c.GHL.MintLocationToken(ctx, crm.Secret(token.Access), company, location)
+			}
+			if err == nil {
+				return company, nil
+			}
+			if e, ok := errors.AsType[*crm.Error](err); !ok || e.Retry() != crm.Never {
+				missed = err
+			}
+		}
+		if len(owners) < ownersAtOnce {
+			return "", missed
+		}
+	}
 }
 
 // put stores an owner's token; an empty one is still to be minted.

@@ -56,6 +56,12 @@ func (g Grant) Owner() string {
 	return CompanyOwner(g.Company)
 }
 
+// Kept is the grant once its tokens are stored: without them, so that nothing stores them over what they were renewed to.
+func (g Grant) Kept() Grant {
+	g.AccessToken, g.RefreshToken = "", ""
+	return g
+}
+
 // LogValue tells whose token it is: a log that would write the grant as JSON would write its secrets.
 func (g Grant) LogValue() slog.Value { return slog.StringValue(g.Owner()) }
 

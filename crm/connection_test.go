@@ -38,3 +38,11 @@ func TestOwnersAreNamedAndTakenApart(t *testing.T) {
 		assert.Equal(t, want, [3]any{location, company, ok}, owner)
 	}
 }
+
+func TestEveryStateHasASentenceAndARemedy(t *testing.T) {
+	for _, state := range []ConnectionState{Connected, Refreshing, Suspended, ScopesMissing, WrongTenant, ReconnectNeeded, Disconnected} {
+		assert.NotEmpty(t, ConnectionStates[state].Sentence, state)
+		assert.NotEmpty(t, ConnectionStates[state].Remedy, state)
+	}
+	assert.Len(t, ConnectionStates, 7)
+}

@@ -25,7 +25,7 @@ type ConnectionState string
 // The states of a connection; [ConnectionStates] has a sentence and a remedy for each.
 const (
 	Connected       ConnectionState = "connected"
-	Refreshing      ConnectionState = "refreshing" // only ever shown: a connected location whose token is being renewed
+	Refreshing      ConnectionState = "refreshing" // is seen, and never stored: connected, while somebody holds the token's row
 	Suspended       ConnectionState = "suspended"
 	ScopesMissing   ConnectionState = "scopes-missing"
 	WrongTenant     ConnectionState = "wrong-tenant"
@@ -39,7 +39,7 @@ type StateEntry struct{ Sentence, Remedy string }
 // ConnectionStates has a row for every state.
 var ConnectionStates = map[ConnectionState]StateEntry{
 	Connected:       {"the location is connected", "nothing to do"},
-	Refreshing:      {"the location is connected, and its token is being renewed", "nothing to do"},
+	Refreshing:      {"the location is connected, and its token is being renewed", "nothing to do: that takes a moment, and calls wait for it"},
 	Suspended:       {"GHL says that the location is not active: its billing is paused or cancelled", "settle the bill in GHL; the token is kept, and work goes on by itself"},
 	ScopesMissing:   {"the token lacks a scope", "install the app again and grant all scopes: starter connect prints the link"},
 	WrongTenant:     {"the token has no access to this location", "connect this location itself: starter connect prints the link"},

@@ -29,7 +29,7 @@ import (
 var update = flag.Bool("update", false, "write .env.example instead of comparing it")
 
 // required are the settings without which compose refuses to start.
-var required = []string{"GHL_TOKEN", "GHL_LOCATION_ID", "RANKR_BASE_URL"}
+var required = []string{"RANKR_BASE_URL"}
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
@@ -188,6 +188,21 @@ func TestComposeSaysWhatIsMissingBeforeItStartsAnything(t *testing.T) {
 	}
 }
 
+func TestComposeConnectsByALinkWithoutATokenOfTheSettings(t *testing.T) {
+	p, err := load(t, "RANKR_BASE_URL=x", "GHL_CLIENT_ID=app-1", "GHL_CLIENT_SECRET=s", "GHL_REDIRECT_URL=u", "SECRET_KEY=k")
+	require.NoError(t, err)
+	for _, program := range []string{"worker", "starter"} {
+		environment := p.Services[program].Environment
+		for name, value := range map[string]string{
+			"GHL_TOKEN": "", "GHL_LOCATION_ID": "", "GHL_CLIENT_ID": "app-1", "GHL_CLIENT_SECRET": "s", "GHL_REDIRECT_URL": "u", "SECRET_KEY": "k",
+		} {
+			if assert.NotNil(t, environment[name], name) {
+				assert.Equal(t, value, *environment[name], name)
+			}
+		}
+	}
+}
+
 func TestComposeMountsFilesThatExist(t *testing.T) {
 	for name, service := range project(t).Services {
 		for _, volume := range service.Volumes {
@@ -254,6 +269,9 @@ func example() string {
 }
 
 func sentence(setting app.Description) string {
+	if setting.Unless != "" && !strings.Contains(setting.Text, setting.Unless) {
+		return setting.Text + "; not needed where " + setting.Unless + " is set"
+	}
 	if strings.Contains(setting.Default, " for the ") {
 		return setting.Text + " (default: " + setting.Default + ")"
 	}

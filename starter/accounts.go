@@ -30,6 +30,7 @@ type account struct {
 	Remedy    string              `json:"remedy"`
 	Installed time.Time           `json:"installed"`
 	Expires   time.Time           `json:"expires,omitzero"` // of the token, which is renewed before
+	Link      string              `json:"link,omitempty"`   // to connect again by, where that is the remedy
 }
 
 func (c *cli) connections() *cobra.Command {
@@ -72,6 +73,7 @@ func states() []string {
 }
 
 func (c *cli) printAccounts(command *cobra.Command, accounts []app.Account) error {
+	where := c.installLink()
 	answers := make([]account, len(accounts))
 	for i, a := range accounts {
 		entry := crm.ConnectionStates[a.State]
@@ -82,15 +84,28 @@ func (c *cli) printAccounts(command *cobra.Command, accounts []app.Account) erro
 		if !a.Expires.IsZero() {
 			answers[i].Expires = a.Expires.UTC()
 		}
+		if slices.Contains([]crm.ConnectionState{crm.ScopesMissing, crm.WrongTenant, crm.ReconnectNeeded}, a.State) {
+			answers[i].Link = where
+		}
 	}
 	return list(c, command, answers, "no connections",
 		[]string{"LOCATION", "COMPANY", "NAME", "KIND", "SCOPES", "STATE", "SINCE", "EXPIRES", "ABOUT", "REMEDY"},
 		func(a account) []string {
 			return []string{
 				a.Location, orDash(a.Company), orDash(printable(a.Name)), string(a.Kind), strconv.Itoa(len(a.Scopes)), string(a.State), moment(a.Since),
-				moment(a.Expires), a.Sentence, a.Remedy,
+				moment(a.Expires), a.Sentence, strings.TrimSuffix(a.Remedy+": "+a.Link, ": "),
 			}
 		})
+}
+
+// installLink is the link to connect by; empty where the settings have none.
+func (c *cli) installLink() string {
+	config, err := c.settings()
+	if err != nil {
+		return ""
+	}
+	where, _ := config.InstallLink()
+	return where
 }
 
 // printable keeps what others wrote from moving the cursor of a terminal, or the columns of a table.

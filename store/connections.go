@@ -168,7 +168,7 @@ func (s *Store) PutConnection(ctx context.Context, c crm.Connection) error {
 }
 
 // SetState notes how the locations stand that use an owner's token, or that are minted from it. Those that somebody
-// disconnected stay so.
+// disconnected stay so. That a company's token is good says nothing of what a location of its own lacks.
 func (s *Store) SetState(ctx context.Context, owner string, state crm.ConnectionState) error {
 	company, isCompany := strings.CutPrefix(owner, crm.CompanyOwner(""))
 	if !isCompany {
@@ -176,8 +176,8 @@ func (s *Store) SetState(ctx context.Context, owner string, state crm.Connection
 	}
 	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE connections SET state = ?, state_since = ?
-			WHERE (owner = ? OR (company = ? AND company <> '' AND kind = ?)) AND state <> ? AND state <> ?`,
-			state, millis(tx.now()), owner, company, crm.MintedToken, state, crm.Disconnected)
+			WHERE (owner = ? OR (company = ? AND company <> '' AND kind = ? AND (? <> ? OR state NOT IN (?, ?)))) AND state <> ? AND state <> ?`,
+			state, millis(tx.now()), owner, company, crm.MintedToken, state, crm.Connected, crm.WrongTenant, crm.ScopesMissing, state, crm.Disconnected)
 		return err
 	})
 }

@@ -102,6 +102,26 @@ func TestAConnectionKeepsTheTimeOfAStateThatStays(t *testing.T) {
 		assert.Equal(t, crm.Suspended, seen.State, "it is minted from the company's token")
 		assert.Equal(t, clock.Now(), seen.StateSince)
 		require.NoError(t, s.SetState(ctx, crm.CompanyOwner("other"), crm.Connected))
+
+		for _, step := range []struct {
+			owner       string
+			state, want crm.ConnectionState
+		}{
+			{"company/K", crm.Connected, crm.Connected},
+			{"location/L", crm.WrongTenant, crm.WrongTenant},
+			{"company/K", crm.Connected, crm.WrongTenant}, // that is the location's own
+			{"location/L", crm.ScopesMissing, crm.ScopesMissing},
+			{"company/K", crm.Connected, crm.ScopesMissing},
+			{"company/K", crm.ReconnectNeeded, crm.ReconnectNeeded},
+			{"company/K", crm.Connected, crm.Connected},
+			{"location/L", crm.WrongTenant, crm.WrongTenant},
+			{"location/L", crm.Connected, crm.Connected},
+		} {
+			require.NoError(t, s.SetState(ctx, step.owner, step.state))
+			seen, err = s.Connection(ctx, "L")
+			require.NoError(t, err)
+			assert.Equal(t, step.want, seen.State, "after %s of %s", step.state, step.owner)
+		}
 		c.State = crm.Disconnected
 		require.NoError(t, s.PutConnection(ctx, c))
 		require.NoError(t, s.SetState(ctx, "location/L", crm.Connected))

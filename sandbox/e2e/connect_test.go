@@ -57,7 +57,7 @@ func TestAnAgencyConnectsOnceAndAllItsLocationsAreLive(t *testing.T) {
 	for _, id := range []string{"agencyOne", "agencyTwo", "agencyThree"} {
 		w.ghl.PutLocation(ghltest.Location{ID: id, Name: "Studio " + id, Company: "theAgency", Country: "US"})
 	}
-	status, page := w.install(ghltest.Choice{Company: "theAgency"})
+	status, page := w.install(ghltest.Choice{Company: "theAgency", Future: true})
 	require.Equal(t, http.StatusOK, status, page)
 	for _, id := range []string{"agencyOne", "agencyTwo", "agencyThree"} {
 		assert.Contains(t, page, id)
@@ -70,6 +70,16 @@ func TestAnAgencyConnectsOnceAndAllItsLocationsAreLive(t *testing.T) {
 		contact := w.ghl.Create(id, ghltest.Contact{FirstName: "Mira", Email: id + "@example.com"})
 		w.mirror(contact.ID, named("Mira"))
 	}
+	// A location that is made later gets the app by itself; its event does not name the agency.
+	w.ghl.PutLocation(ghltest.Location{ID: "agencyFour", Company: "theAgency", Country: "US"})
+	w.eventually(func() string {
+		if _, err := w.client.ScheduleClient().GetHandle(t.Context(), "poll/agencyFour").Describe(t.Context()); err != nil {
+			return "no poll is scheduled for agencyFour"
+		}
+		return ""
+	})
+	later := w.ghl.Create("agencyFour", ghltest.Contact{FirstName: "Lena", Email: "lena@example.com"})
+	w.mirror(later.ID, named("Lena"))
 	listed := w.run("connections", "-o", "json")
 	assert.Equal(t, 0, listed.Code, listed.Stderr)
 	assert.Contains(t, listed.Stdout, "agencyTwo")
@@ -139,23 +149,32 @@ func TestAWrongSealingKeyIsFoundAtStart(t *testing.T) {
 // grants are how the fake's tokens and codes look.
 var grants = regexp.MustCompile(`(?i)(access|refresh|code)-[0-9a-f]{8}-[0-9a-f]{4}`)
 
-func TestNoTokenCodeOrSecretIsFoundOutsideOfGHL(t *testing.T) {
+func TestNoTokenCodeSecretOrPersonalDataIsFoundOutsideOfGHLAndRankr(t *testing.T) {
 	t.Parallel()
 	w := newAppWorld(t)
 	w.ghl.PutLocation(ghltest.Location{ID: "agencyOne", Company: "theAgency", Country: "US"})
 	status, page := w.install(ghltest.Choice{Company: "theAgency"})
 	require.Equal(t, http.StatusOK, status, page)
-	contact := w.ghl.Create("agencyOne", ghltest.Contact{FirstName: "Mira", Email: "mira@example.com"})
-	w.mirror(contact.ID, named("Mira"))
+	contact := w.ghl.Create("agencyOne", ghltest.Contact{FirstName: "Kanarienvogel", Email: canary + "@example.com", Phone: "+1" + ringing, Country: "US"})
+	record := w.mirror(contact.ID, named("Kanarienvogel")).ID
 	w.ghl.Expire("") // so that tokens are refused, renewed and minted
-	_, err := w.ghl.Edit(contact.ID, func(c *ghltest.Contact) { c.FirstName = "Mirah" })
+	_, err := w.ghl.Edit(contact.ID, func(c *ghltest.Contact) { c.FirstName = "Kanarienvogels" })
 	require.NoError(t, err)
-	w.mirror(contact.ID, named("Mirah"))
+	w.mirror(contact.ID, named("Kanarienvogels"))
+	_, err = w.ghl.AddNote(contact.ID, ghltest.Note{Body: "Kanarienvogel asks to be called at " + ringing})
+	require.NoError(t, err)
+	w.eventually(func() string {
+		if n := len(w.rankr.Notes(record)); n != 1 {
+			return fmt.Sprintf("Rankr has %d notes", n)
+		}
+		return ""
+	})
 	_, _ = http.Get(w.starter.HTTP + "/oauth/callback?code=code-00000000-0000&state=x") // refused, and perhaps logged
 
 	clean := func(where string, text []byte) {
 		t.Helper()
 		assert.Empty(t, string(grants.Find(text)), where)
+		assert.Empty(t, leaks(text), where)
 		for _, secret := range []string{ghltest.ClientSecret, sealingKey} {
 			assert.NotContains(t, string(text), secret, where)
 		}

@@ -188,8 +188,8 @@ followUps: [{name: chase, on: overdue, title: '"Overdue: " + task.title'}]
 // canary is in every personal value of the contact below, whatever is done to the value's case.
 const canary = "kanarienvogel"
 
-// number is its phone's.
-const number = "2025550143"
+// ringing is in a phone number and in the text of a note.
+const ringing = "3125550177"
 
 // bunting is in a tag of it. The store may know tags, for it must tell those that GHL had from those that only Rankr has.
 const bunting = "goldammer"
@@ -198,7 +198,7 @@ func TestPersonalDataAndTokensStayInGHLAndRankr(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, rules(t, privateRules).With(stack.Settings{"POLL_INTERVAL": "15m", "POLL_SINCE": "all"}))
 	contact := ghltest.Contact{
-		FirstName: "Kanarienvogel", LastName: "Kanarienvogel", Email: "kanarienvogel@example.com", Phone: "+1" + number, CompanyName: "Kanarienvogel",
+		FirstName: "Kanarienvogel", LastName: "Kanarienvogel", Email: "kanarienvogel@example.com", Phone: "+1" + ringing, CompanyName: "Kanarienvogel",
 		Address1: "Kanarienvogel 1", City: "Kanarienvogel", State: "Kanarienvogel", PostalCode: "KANARIENVOGEL", Country: "US",
 		Website: "https://kanarienvogel.example", Source: "kanarienvogel",
 		CustomFields: []ghltest.Value{{ID: ghltest.SeedFields[3].ID, Value: "kanarienvogel"}},
@@ -324,7 +324,7 @@ func (w *world) decideAndFollow(contact string) {
 	require.NoError(w.t, err)
 	task, err := w.ghl.AddTask(contact, ghltest.Task{Title: "Feed Kanarienvogel", Body: "Kanarienvogel", Due: time.Now().Add(3 * time.Second)})
 	require.NoError(w.t, err)
-	_, err = w.ghl.AddNote(contact, ghltest.Note{Body: "Kanarienvogel likes tea"})
+	_, err = w.ghl.AddNote(contact, ghltest.Note{Body: "Kanarienvogel asks to be called at " + ringing})
 	require.NoError(w.t, err)
 	record := w.mirror(contact, named("Kanarienvogel")).ID
 	w.followUps(record, "New: Call Kanarienvogel", "New: Feed Kanarienvogel", "Overdue: Feed Kanarienvogel")
@@ -333,7 +333,7 @@ func (w *world) decideAndFollow(contact string) {
 	w.attached(contact, w.company(business.ID, "Kanarienvogel & Co").ID)
 	w.member(record, "Friends")
 	w.calm(contact)
-	require.Len(w.t, w.rankr.Notes(record), 1, "a note's text is in Rankr")
+	assert.Len(w.t, w.rankr.Notes(record), 1)
 	w.problems(2, crm.RuleFailed)
 }
 
@@ -349,7 +349,7 @@ func (w *world) refused(contact string, code crm.Code) {
 // leaks names what the text holds of that which must be in GHL and Rankr alone.
 func leaks(text []byte) (found []string) {
 	text = bytes.ToLower(text)
-	for _, private := range []string{canary, number, bunting, ghltest.Token(location), rankrToken} {
+	for _, private := range []string{canary, bunting, ringing, ghltest.Token(location), rankrToken} {
 		if bytes.Contains(text, []byte(strings.ToLower(private))) {
 			found = append(found, private)
 		}
@@ -371,7 +371,7 @@ func decoded(history []byte) []byte {
 }
 
 func TestALeakIsSeenInsideAPayload(t *testing.T) {
-	for _, private := range []string{"Kanarienvogel", "Goldammer", ghltest.Token(location), rankrToken} {
+	for _, private := range []string{"Kanarienvogel", "Goldammer", ringing, ghltest.Token(location), rankrToken} {
 		payload, err := json.Marshal(map[string]any{"data": []byte(`{"name":"` + private + `"}`)})
 		require.NoError(t, err)
 		assert.Empty(t, leaks(payload))

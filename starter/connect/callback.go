@@ -102,11 +102,10 @@ func (p *pages) connect(ctx context.Context, code crm.Secret) page {
 	if err != nil {
 		return p.failed(err)
 	}
-	locations, missed := Locations(ctx, p.OAuth, grant, p.AppID)
+	connections, missed, err := Keep(ctx, p.OAuth, p.Install, grant, p.AppID)
 	if missed != nil {
 		p.Log.Warn("the list of a company's locations could not be read", "owner", grant.Owner(), "code", known(missed).Code)
 	}
-	connections, err := p.Install(ctx, grant, locations)
 	if err != nil { // opening the link again makes up for all of it
 		return p.failed(err)
 	}
@@ -118,12 +117,23 @@ func (p *pages) connect(ctx context.Context, code crm.Secret) page {
 	return p.tell(grant, lines, failures, missed)
 }
 
-// Locations are those of a grant's company that have the app. When the list can't be read to its end, those that were chosen at
-// the consent page are known all the same; the error tells of the others.
-func Locations(ctx context.Context, oauth OAuth, grant crm.Grant, app string) ([]crm.InstalledLocation, error) {
-	if grant.Location != "" {
-		return nil, nil
+// Keep keeps a grant, then connects the locations that it is for. A company's is kept before they are listed: the list takes a
+// while, and a location whose INSTALL comes meanwhile may be missing there. Missed says why the list is not whole.
+func Keep(
+	ctx context.Context, oauth OAuth, install func(context.Context, crm.Grant, []crm.InstalledLocation) ([]crm.Connection, error),
+	grant crm.Grant, app string,
+) (connections []crm.Connection, missed, err error) {
+	if connections, err = install(ctx, grant, nil); err != nil || grant.Location != "" {
+		return connections, nil, err
 	}
+	locations, missed := installed(ctx, oauth, grant, app)
+	connections, err = install(ctx, grant.Kept(), locations)
+	return connections, missed, err
+}
+
+// installed are the locations of a grant's company that have the app. When the list can't be read to its end, those that were
+// chosen at the consent page are known all the same; the error tells of the others.
+func installed(ctx context.Context, oauth OAuth, grant crm.Grant, app string) ([]crm.InstalledLocation, error) {
 	listing, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
 	var found []crm.InstalledLocation
@@ -183,14 +193,6 @@ func (p *pages) startOne(ctx context.Context, location string) (failure *crm.Err
 	return &crm.Error{Code: crm.TemporalAway} // what Temporal's client says in words of its own
 }
 
-// existing says what becomes of the contacts that are there already.
-func (p *pages) existing() string {
-	if p.Loads {
-		return "Those that are there already are being loaded now."
-	}
-	return "Those that are there already follow when they change, or when they are loaded: whoever runs rankrsync starts that with starter backfill."
-}
-
 // tell is the page of a grant that is kept.
 func (p *pages) tell(grant crm.Grant, lines []line, failures []*crm.Error, missed error) page {
 	shown := page{status: http.StatusOK, result: connected, Title: "Connected", Locations: lines}
@@ -210,11 +212,11 @@ func (p *pages) tell(grant crm.Grant, lines []line, failures []*crm.Error, misse
 		return shown
 	}
 	if len(failures) == 0 && missed == nil {
-		shown.Words = []string{"The contacts of these locations are kept in step from now on. " + p.existing() + " You can close this page."}
+		shown.Words = []string{"The contacts of these locations are kept in step from now on.", p.earlier(), "You can close this page."}
 		return shown.future(grant)
 	}
 	shown.result, shown.Again, shown.Title = partly, true, "Connected, but not all of it"
-	shown.Words = []string{"The contacts of these locations are kept in step from now on, but for those with a note. " + p.existing()}
+	shown.Words = []string{"The contacts of these locations are kept in step from now on, but for those with a note.", p.earlier()}
 	if len(failures) > 0 {
 		shown.Words = append(shown.Words, advice(failures[0]))
 	}
@@ -224,6 +226,14 @@ func (p *pages) tell(grant crm.Grant, lines []line, failures []*crm.Error, misse
 			advice(known(missed)))
 	}
 	return shown.future(grant)
+}
+
+// earlier says what comes of the contacts that the locations have had before.
+func (p *pages) earlier() string {
+	if p.Backfill {
+		return "Contacts that were there before are being loaded."
+	}
+	return "Contacts that were there before are not loaded by themselves: starter backfill does that, when whoever runs the app says so."
 }
 
 // future says what comes of locations that are made later.

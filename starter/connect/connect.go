@@ -41,9 +41,8 @@ type Options struct {
 	Install func(ctx context.Context, grant crm.Grant, locations []crm.InstalledLocation) ([]crm.Connection, error)
 	// Start has a connected location brought to life; it returns once Temporal has it.
 	Start func(ctx context.Context, location string) error
-
-	// Loads tells that the contacts which are there already are loaded by themselves; else people start that.
-	Loads bool
+	// Backfill tells that who starts a location has the contacts loaded that are there already. Else people say when.
+	Backfill bool
 
 	// Observe is told how each request ended, in one of the words below.
 	Observe func(result string)

@@ -255,6 +255,18 @@ func TestALocationIsConnectedByALink(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+func TestThePageSaysWhatComesOfContactsThatWereThereBefore(t *testing.T) {
+	for loads, words := range map[bool]string{true: "there before are being loaded.", false: "there before are not loaded by themselves: starter backfill"} {
+		w := newWorld(t)
+		w.options.Backfill = loads
+		w.broken["two"] = &crm.Error{Code: crm.TemporalAway}
+		assert.Contains(t, w.browser().connect(ghltest.Choice{Location: "harbour"}).text, words)
+		assert.Contains(t, w.browser().connect(ghltest.Choice{Company: "agency"}).text, words, "also where only some could be started")
+		w.broken["harbour"] = &crm.Error{Code: crm.TemporalAway}
+		assert.NotContains(t, w.browser().connect(ghltest.Choice{Location: "harbour"}).text, words, "nothing was started")
+	}
+}
+
 func TestAnAgencyConnectsAllItsLocationsAtOnce(t *testing.T) {
 	w := newWorld(t)
 	page := w.browser().connect(ghltest.Choice{Company: "agency", Future: true})
@@ -709,6 +721,36 @@ func TestWhatGHLGivesIsKeptWhenTheBrowserLeaves(t *testing.T) {
 	assert.Error(t, ctx.Err())
 	assert.Equal(t, crm.Connected, w.state("harbour"))
 	assert.Equal(t, []string{"harbour"}, w.started)
+}
+
+// busy is a GHL that does something before it lists a company's locations.
+type busy struct {
+	connect.OAuth
+	first func(token crm.Secret)
+}
+
+func (b *busy) InstalledLocations(ctx context.Context, token crm.Secret, company, app string) iter.Seq2[crm.InstalledLocation, error] {
+	b.first(token)
+	return b.OAuth.InstalledLocations(ctx, token, company, app)
+}
+
+func TestAnAgencyIsKeptBeforeItsLocationsAreListed(t *testing.T) {
+	w := newWorld(t)
+	var renewed connections.Access
+	w.options.OAuth = &busy{w.options.OAuth, func(token crm.Secret) {
+		ours, err := w.known.Adopt(t.Context(), "three", "agency") // its INSTALL comes now
+		assert.NoError(t, err)
+		assert.True(t, ours)
+		renewed, err = w.known.Access(t.Context(), "company/agency", string(token))
+		assert.NoError(t, err)
+	}}
+	page := w.browser().connect(ghltest.Choice{Company: "agency", Locations: []string{"one", "three"}})
+	assert.Equal(t, 200, page.status, page.text)
+	assert.Equal(t, []string{"one", "three"}, w.started)
+	now, err := w.known.Access(t.Context(), "company/agency", "")
+	require.NoError(t, err)
+	assert.Equal(t, renewed, now, "what the grant was renewed to meanwhile is not overwritten")
+	assert.Equal(t, 1, w.ghl.TokenCounts("company/agency").Refreshes)
 }
 
 // away is a GHL whose errors are not ours.

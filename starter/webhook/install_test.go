@@ -16,8 +16,8 @@ type installs struct {
 	err  error
 }
 
-func (i *installs) Installed(_ context.Context, l, company string) (bool, error) {
-	i.told = append(i.told, fmt.Sprint("installed ", l, " of ", company))
+func (i *installs) Installed(_ context.Context, l, company string, at time.Time) (bool, error) {
+	i.told = append(i.told, fmt.Sprint("installed ", l, " of ", company, " at ", at.Format(time.TimeOnly)))
 	return l == location || company == "ourCompany", i.err
 }
 
@@ -30,9 +30,9 @@ func TestAnInstallOfOurAppIsToldToWhoKnowsTheConnections(t *testing.T) {
 	for name, c := range map[string]struct{ body, told, counted string }{
 		"a location": {
 			`{"type":"INSTALL","appId":"ours","locationId":"` + location + `","companyId":"c1","timestamp":"2026-09-01T11:00:00Z"}`,
-			"installed " + location + " of c1", "INSTALL accepted",
+			"installed " + location + " of c1 at 11:00:00", "INSTALL accepted",
 		},
-		"a company": {`{"type":"INSTALL","appId":"ours","companyId":"ourCompany"}`, "installed  of ourCompany", "INSTALL accepted"},
+		"a company": {`{"type":"INSTALL","appId":"ours","companyId":"ourCompany"}`, "installed  of ourCompany at 00:00:00", "INSTALL accepted"},
 		"the end of one": {
 			`{"type":"UNINSTALL","appId":"ours","locationId":"` + location + `","timestamp":"2026-09-01T11:00:00Z"}`,
 			"uninstalled " + location + " of  at 11:00:00", "UNINSTALL accepted",

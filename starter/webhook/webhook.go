@@ -51,7 +51,7 @@ type Options struct {
 // It believes nothing without asking GHL, for a signature proves neither that the event is recent nor that it is ours. False:
 // the location or company is none of ours.
 type Installs interface {
-	Installed(ctx context.Context, location, company string) (bool, error)
+	Installed(ctx context.Context, location, company string, at time.Time) (bool, error)
 	Uninstalled(ctx context.Context, location, company string, at time.Time) (bool, error)
 }
 
@@ -233,7 +233,7 @@ func (h *receiver) nudge(ctx context.Context, e event) (Result, error) {
 }
 
 func (h *receiver) installed(ctx context.Context, e event) (Result, error) {
-	tell := func() (bool, error) { return h.Installs.Installed(ctx, e.location, e.company) }
+	tell := func() (bool, error) { return h.Installs.Installed(ctx, e.location, e.company, e.at) }
 	if e.kind == uninstall {
 		tell = func() (bool, error) { return h.Installs.Uninstalled(ctx, e.location, e.company, e.at) }
 	}
