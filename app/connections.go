@@ -61,6 +61,24 @@ func newOAuth(ctx context.Context, config Config, records *store.Store, observe 
 	return &oauth{Connections: &connections.Connections{Store: records, Sealer: sealer, GHL: app}, app: app, records: records}, nil
 }
 
+// proveFirst holds the keys against the proof of a store that is not open yet: opening it would bring its tables up to date, and with
+// a wrong key nothing may change.
+func proveFirst(ctx context.Context, config Config) error {
+	if config.GHLClientID == "" {
+		return nil
+	}
+	sealer, err := config.Sealer()
+	if err != nil {
+		return err
+	}
+	stored, err := store.SealProofAt(ctx, config.StoreURL.Reveal())
+	if err != nil {
+		return &StoreError{config.StoreURL, err}
+	}
+	_, err = sealer.Prove(stored)
+	return err
+}
+
 // prove holds the keys against the store's proof, or leaves one there.
 func prove(ctx context.Context, sealer *Sealer, records *store.Store) error {
 	for range 2 {
@@ -228,6 +246,9 @@ func (c connected) Disconnect(ctx context.Context, location string) error {
 func openOAuth(ctx context.Context, config Config, metrics *Metrics) (*oauth, error) {
 	if config.GHLClientID == "" {
 		return nil, nil
+	}
+	if err := proveFirst(ctx, config); err != nil {
+		return nil, err
 	}
 	records, err := OpenStore(ctx, config)
 	if err != nil {

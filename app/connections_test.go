@@ -1,6 +1,7 @@
 package app
 
 import (
+	"database/sql"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -50,6 +51,12 @@ func TestAWrongKeyIsToldAtTheStartAndNotAByteIsChanged(t *testing.T) {
 	connectedBy(t, config, records, "L")
 	o.close()
 	file := strings.TrimPrefix(config.StoreURL.Reveal(), "sqlite:")
+	// The store is of a release before: with the right key its tables would be brought up to date.
+	db, err := sql.Open("sqlite", file)
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), "DROP TABLE used_states; DELETE FROM goose_db_version WHERE version_id = 2")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
 	before, err := os.ReadFile(file)
 	require.NoError(t, err)
 

@@ -59,6 +59,9 @@ func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer ops.Close()
+	if err := proveFirst(ctx, config); err != nil {
+		return err
+	}
 	if w.records, err = OpenStore(ctx, config); err != nil {
 		return err
 	}

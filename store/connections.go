@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"errors"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -199,6 +200,30 @@ func (s *Store) UseState(ctx context.Context, state []byte, ends time.Time) erro
 
 // proofName is the row of meta that shows which key seals.
 const proofName = "seal_proof"
+
+// SealProofAt reads the proof from the store at the URL, and changes nothing there: not even its tables, which opening it brings up to
+// date. Nil where there is no store yet, or no proof in it.
+func SealProofAt(ctx context.Context, url string) ([]byte, error) {
+	switch err := Made(ctx, url); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	var proof string
+	err := visit(url, func(d *dialect, db *sql.DB) error {
+		on := session{on: db, dialect: d}
+		err := on.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", proofName).Scan(&proof)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || proof == "" {
+		return nil, err
+	}
+	return base64.StdEncoding.DecodeString(proof)
+}
 
 // SealProof is what shows whether our keys open what is sealed here; empty: nothing was ever sealed.
 func (s *Store) SealProof(ctx context.Context) ([]byte, error) {
