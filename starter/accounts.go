@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -92,7 +91,7 @@ func (c *cli) printAccounts(command *cobra.Command, accounts []app.Account) erro
 		[]string{"LOCATION", "COMPANY", "NAME", "KIND", "SCOPES", "STATE", "SINCE", "EXPIRES", "ABOUT", "REMEDY"},
 		func(a account) []string {
 			return []string{
-				a.Location, orDash(a.Company), orDash(printable(a.Name)), string(a.Kind), strconv.Itoa(len(a.Scopes)), string(a.State), moment(a.Since),
+				a.Location, orDash(a.Company), orDash(printable(a.Name)), string(a.Kind), orDash(strings.Join(a.Scopes, " ")), string(a.State), moment(a.Since),
 				moment(a.Expires), a.Sentence, strings.TrimSuffix(a.Remedy+": "+a.Link, ": "),
 			}
 		})
