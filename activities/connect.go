@@ -215,7 +215,8 @@ func (c *Connect) StopPoll(ctx context.Context, in ConnectRound) error {
 }
 
 // Disconnect forgets the location's token and keeps its links, so that nothing is made twice when it comes back. It leaves
-// one alone that was installed again since.
+// one alone that was installed again since. The poll is removed once more: a worker that started meanwhile may have made it anew,
+// and from now on none does.
 func (c *Connect) Disconnect(ctx context.Context, in ConnectRound) (ConnectAnswer, error) {
 	return c.step(ctx, in, func(answer *ConnectAnswer) error {
 		if _, since, err := c.installedSince(ctx, in); err != nil || since {
@@ -226,7 +227,7 @@ func (c *Connect) Disconnect(ctx context.Context, in ConnectRound) (ConnectAnswe
 			return storeError(err)
 		}
 		answer.State, answer.Parked = crm.Disconnected, crm.UnknownLocation
-		return nil
+		return nudgeError(c.Polls.StopPoll(ctx, in.Location))
 	})
 }
 

@@ -198,8 +198,8 @@ func (w *workerProgram) prepare(ctx context.Context) {
 	}
 }
 
-// ensure makes the schedules, and takes those back whose location was disconnected meanwhile: its own workflow may have removed
-// them a moment too early. Without a list of all locations it does nothing, for those that are not listed are paused.
+// ensure makes the schedules, and takes those back whose location was disconnected meanwhile: its own workflow removes them after
+// it noted that, so one of the two comes last. Without a list of all locations it does nothing, for those that are not listed are paused.
 func (w *workerProgram) ensure(ctx context.Context, polls Polls) bool {
 	locations, err := w.locations(ctx)
 	if err != nil {
