@@ -154,8 +154,11 @@ func (w *window) ups(now int64, r rules, others int) []int64 {
 // nth is when the n-th slot from now on comes free.
 func nth(ups []int64, now int64, r rules, size, n int) int64 {
 	i := len(ups) + n - size - 1
-	if i < 0 {
+	switch {
+	case i < 0:
 		return now
+	case len(ups) == 0: // the account is closed and nothing is under way, so all slots are taken at once
+		return now + int64(i/size+1)*r.per
 	}
 	return ups[i%len(ups)] + int64(i/len(ups))*r.per
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -50,6 +51,15 @@ func TestWindowHoldsWhateverTheWireDoes(t *testing.T) {
 			require.GreaterOrEqual(t, counted[i]-counted[i-r.size], r.per, "more than %d in a window", r.size)
 		}
 	})
+}
+
+func TestWindowTellsACrowdHowLongAClosedAccountWithoutCallsTakes(t *testing.T) {
+	w, r := &window{Closed: 1_060_000}, rules{size: 2, per: 1000}
+	given, _ := w.apply(1_000_000, r, order{live: 5, bulk: 5, mark: newMark})
+	require.Empty(t, append(given.live, given.bulk...))
+	for _, wait := range append(given.liveWait, given.bulkWait[0]) {
+		assert.Equal(t, int64(60_000), wait)
+	}
 }
 
 // BenchmarkWindowFull is what one exchange costs in a saturated account.
