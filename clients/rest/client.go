@@ -91,7 +91,12 @@ type Meta struct {
 	Status int
 	Date   time.Time // the vendor's clock; zero when it does not tell
 	ETag   string
+	// DailyLeft is how many calls the vendor says are left today; -1 when it does not say.
+	DailyLeft int
 }
+
+// silence is what is told when no answer came.
+var silence = Meta{DailyLeft: -1}
 
 // Renewer is a token source that can do something about a token that the vendor refuses: renew it, or look whether somebody
 // replaced it. Where there is no other one it returns the refused token.
@@ -109,7 +114,7 @@ func (c *Client) Do(ctx context.Context, call Call, out any) (Meta, error) {
 	defer cancel()
 	token, renew, err := c.token(call)
 	if err != nil {
-		return Meta{}, err
+		return silence, err
 	}
 	meta, failure := c.once(ctx, call, token, out)
 	if renew == nil || !c.tokenRefused(failure) {
@@ -129,7 +134,7 @@ func (c *Client) Do(ctx context.Context, call Call, out any) (Meta, error) {
 func (c *Client) once(ctx context.Context, call Call, token string, out any) (Meta, error) {
 	target, request, err := c.prepare(ctx, call, token)
 	if err != nil {
-		return Meta{}, err
+		return silence, err
 	}
 	gate := c.gate
 	if call.Account == "" {
@@ -138,13 +143,13 @@ func (c *Client) once(ctx context.Context, call Call, token string, out any) (Me
 	pass, wait, err := gate.enter(ctx, c.system+" "+call.Account, c.timeout)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return Meta{}, c.refuse(call, c.codes.unavailable)
+		return silence, c.refuse(call, c.codes.unavailable)
 	case err != nil:
-		return Meta{}, c.refuse(call, crm.StoreUnavailable)
+		return silence, c.refuse(call, crm.StoreUnavailable)
 	case wait > 0:
 		limited := c.refuse(call, c.codes.limited)
 		limited.Wait = wait
-		return Meta{}, limited
+		return silence, limited
 	}
 	answer := c.send(request, call, target)
 	pass.leave(answer)
