@@ -36,7 +36,7 @@ func NewGate(rate Rate, ledger Ledger) *Gate {
 		ledger = newMemory()
 	}
 	return &Gate{
-		rules:    rules{size: usable(rate.Calls), per: rate.Per.Microseconds()},
+		rules:    rules{size: usable(rate.Calls), per: rate.Per.Microseconds(), kept: keptShare},
 		ledger:   ledger,
 		accounts: map[string]*account{},
 	}
@@ -44,7 +44,8 @@ func NewGate(rate Rate, ledger Ledger) *Gate {
 
 type bulkKey struct{}
 
-// WithBulk marks the calls of pages and polls: they are paced evenly and leave three slots to live calls.
+// WithBulk marks the calls of pages and polls: they are paced evenly, leave three slots to live calls, and wait when what
+// is left of the day's budget is kept for those.
 func WithBulk(ctx context.Context) context.Context { return context.WithValue(ctx, bulkKey{}, true) }
 
 // class is a lane of the queue.
@@ -65,6 +66,8 @@ type account struct {
 	urgent   bool // something was settled that can't wait for the next call
 	kick     chan struct{}
 	promised [2]time.Time // the latest moment somebody was told to come again
+	kept     bool         // the last exchange kept bulk calls away for the day's budget
+	short    time.Time    // when the ledger was last told that the day's budget runs short; zero: it doesn't
 	touched  time.Time
 }
 
@@ -164,10 +167,27 @@ func (g *Gate) giveBack(a *account, s settlement) {
 	a.touched = time.Now()
 	a.settled = append(a.settled, settled{s, a.touched})
 	waiting := len(a.queue[live])+len(a.queue[bulk]) > 0
-	if s.limits.closed > 0 || s.unused && waiting || len(a.settled) > g.rules.size/8 {
+	if s.limits.closed > 0 || s.unused && waiting || len(a.settled) > g.rules.size/8 || g.dayNews(a, s.limits) {
 		a.urgent = true
 		g.wake(a)
 	}
+}
+
+// dayNews tells whether an answer's word on the day's budget must reach the ledger even if no call comes after it, for
+// it outlasts the account's [Gate.sweep]. The gate is locked.
+func (g *Gate) dayNews(a *account, l limits) bool {
+	switch {
+	case l.day == 0:
+		return false
+	case !g.rules.short(l.left, l.day):
+		news := !a.short.IsZero()
+		a.short = time.Time{}
+		return news
+	case a.touched.Sub(a.short) < time.Minute:
+		return false
+	}
+	a.short = a.touched
+	return true
 }
 
 // wake sees to it that the queue is looked at now. The gate is locked.
@@ -273,6 +293,10 @@ func (g *Gate) deliver(a *account, done []settled, given offer, err error) time.
 		}
 		return 0
 	}
+	if a.kept && !given.kept { // a new day: what was promised for the end of an hour no longer holds
+		a.promised[bulk] = time.Time{}
+	}
+	a.kept = given.kept
 	a.hand(live, given.live)
 	a.hand(bulk, given.bulk)
 	first, second := g.thin(a, live, given.liveWait), g.thin(a, bulk, given.bulkWait)

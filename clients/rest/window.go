@@ -20,6 +20,9 @@ type window struct {
 	Most   int    `json:"most,omitzero"`     // the vendor's own figure of its limit
 	Others int    `json:"others,omitzero"`   // calls in the vendor's window that are not ours
 	Until  int64  `json:"othersTo,omitzero"` // when Others is to be forgotten
+	Left   int    `json:"left,omitzero"`     // what the vendor says is left of the day's budget
+	Day    int    `json:"day,omitzero"`      // the day's budget; 0: Left is not known
+	Told   int64  `json:"told,omitzero"`     // when it said so
 }
 
 type slot struct {
@@ -29,9 +32,18 @@ type slot struct {
 
 // rules are what a gate makes of its [Rate].
 type rules struct {
-	size int   // slots
-	per  int64 // the window's length
+	size int     // slots
+	per  int64   // the window's length
+	kept float64 // the share of the day's budget that bulk calls leave to live ones
 }
+
+// keptShare is how much of the day's budget is kept for live calls: GHL's 200,000 then leave 40,000, which is a call
+// every two seconds all day long.
+const keptShare = 0.2
+
+// dayTold is how long the vendor's figure of the day's budget is believed. When a day begins is not published, so after
+// that one bulk call has to ask.
+const dayTold = int64(time.Hour / time.Microsecond)
 
 // reserve is how many slots bulk calls leave to live ones.
 const reserve = 3
@@ -59,6 +71,7 @@ type settlement struct {
 type offer struct {
 	live, bulk         []uint64
 	liveWait, bulkWait []int64
+	kept               bool // bulk calls wait because what is left of the day is kept for live ones
 }
 
 // apply changes the window by an order; changed is false when it only told how long to wait.
@@ -81,9 +94,13 @@ func (w *window) apply(now int64, r rules, o order) (given offer, changed bool) 
 		for range min(o.live, size-others-len(w.Slots)) {
 			given.live = append(given.live, w.take(now, r, o))
 		}
-		if o.bulk > 0 && w.Bulk <= now && size-others-len(w.Slots) > spare {
+		if o.bulk > 0 && w.Bulk <= now && w.keeps(r) <= now && size-others-len(w.Slots) > spare {
 			given.bulk = append(given.bulk, w.take(now, r, o))
 			w.Bulk = max(w.Bulk, now-pace) + pace // a late one is caught up with, a pause is not
+			if w.keeps(r) > 0 {                   // it asks how much is left by now, the others wait for its answer
+				w.Bulk = now + r.per
+				w.Left, w.Day, w.Told = 0, 0, 0
+			}
 		}
 	}
 	ups := w.ups(now, r, others)
@@ -91,11 +108,23 @@ func (w *window) apply(now int64, r rules, o order) (given offer, changed bool) 
 		given.liveWait = append(given.liveWait, max(w.Closed, nth(ups, now, r, size, i+1))-now)
 	}
 	for i := range o.bulk - len(given.bulk) {
-		due := max(w.Closed, w.Bulk+int64(i)*pace, nth(ups, now, r, size, len(given.liveWait)+i+1+spare))
+		due := max(w.Closed, max(w.Bulk, w.keeps(r))+int64(i)*pace, nth(ups, now, r, size, len(given.liveWait)+i+1+spare))
 		given.bulkWait = append(given.bulkWait, due-now)
 	}
+	given.kept = w.keeps(r) > now
 	return given, len(o.settled)+len(given.live)+len(given.bulk) > 0
 }
+
+// keeps is until when what is left of the day is kept for live calls; 0: there is enough for all.
+func (w *window) keeps(r rules) int64 {
+	if !r.short(w.Left, w.Day) {
+		return 0
+	}
+	return w.Told + dayTold
+}
+
+// short tells whether less is left of the day's budget than is kept for live calls.
+func (r rules) short(left, day int) bool { return float64(left) < r.kept*float64(day) }
 
 // tidy forgets what is past. What lies further ahead than it ever could was written before the clock was set back.
 func (w *window) tidy(now int64, r rules) {
@@ -108,6 +137,7 @@ func (w *window) tidy(now int64, r rules) {
 	w.Closed = min(w.Closed, now+maxWait.Microseconds())
 	w.Bulk = min(w.Bulk, now+r.per)
 	w.Until = min(w.Until, now+r.per)
+	w.Told = min(w.Told, now)
 }
 
 // settle frees the slot one window after its answer. A mark that is not found was held for too long and is gone.
@@ -128,6 +158,22 @@ func (w *window) settle(now int64, r rules, s settlement) {
 		w.Most = s.limits.most
 		w.Others = max(s.limits.most-s.limits.remaining-len(w.Slots), 0)
 		w.Until = now - s.ago + r.per
+	}
+	if s.limits.day > 0 {
+		w.remember(now, now-s.ago, r, s.limits)
+	}
+}
+
+// remember takes what an answer told of the day's budget. Answers come in any order, and the least that is left is the
+// latest word, unless a new day lies between two: then far more is left, and the later one is right.
+func (w *window) remember(now, told int64, r rules, l limits) {
+	newDay := func(before, after int) bool { return r.short(before, l.day) && after > l.day/2 }
+	switch {
+	case told+dayTold <= now:
+	case w.Day == 0 || w.Told+dayTold <= now || told >= w.Told && newDay(w.Left, l.left):
+		w.Left, w.Day, w.Told = l.left, l.day, told
+	case l.left <= w.Left && (told >= w.Told || !newDay(l.left, w.Left)):
+		w.Left, w.Day, w.Told = l.left, l.day, max(w.Told, told)
 	}
 }
 
@@ -168,6 +214,9 @@ func (w *window) ends() int64 {
 	last := max(w.Closed, w.Bulk, w.Until)
 	for _, s := range w.Slots {
 		last = max(last, s.Free)
+	}
+	if w.Day > 0 {
+		last = max(last, w.Told+dayTold)
 	}
 	return last
 }

@@ -13,7 +13,7 @@ import (
 // count each request at any moment between its departure and its answer.
 func TestWindowHoldsWhateverTheWireDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := rules{size: rapid.IntRange(1, 8).Draw(t, "size"), per: 1000}
+		r := rules{size: rapid.IntRange(1, 8).Draw(t, "size"), per: 1000, kept: keptShare}
 		w, marks := &window{}, uint64(0)
 		type call struct {
 			mark       uint64
@@ -32,7 +32,8 @@ func TestWindowHoldsWhateverTheWireDoes(t *testing.T) {
 				if c.back > now || rapid.IntRange(0, 9).Draw(t, "crash") == 0 {
 					return c.back <= now // a crashed process settles nothing: its slot frees itself
 				}
-				o.settled = append(o.settled, settlement{mark: c.mark, ago: now - c.back})
+				told := limits{left: rapid.IntRange(0, 100).Draw(t, "left"), day: rapid.SampledFrom([]int{0, 100}).Draw(t, "day")}
+				o.settled = append(o.settled, settlement{mark: c.mark, ago: now - c.back, limits: told})
 				return true
 			})
 			w = parseWindow(w.bytes()) // through the ledger
@@ -51,6 +52,100 @@ func TestWindowHoldsWhateverTheWireDoes(t *testing.T) {
 			require.GreaterOrEqual(t, counted[i]-counted[i-r.size], r.per, "more than %d in a window", r.size)
 		}
 	})
+}
+
+// day is the course of one account's day, in seconds.
+type day struct {
+	t     *testing.T
+	w     *window
+	rules rules
+}
+
+func newDay(t *testing.T) *day {
+	return &day{t, &window{}, rules{size: 98, per: 10_000_000, kept: keptShare}}
+}
+
+const second, hour = int64(1_000_000), int64(3_600_000_000)
+
+// tell has an answer say, so many seconds ago, how many calls of 1,000 are left.
+func (d *day) tell(at, ago int64, left int) {
+	d.want(at, order{settled: []settlement{{ago: ago * second, limits: limits{left: left, day: 1000}}}})
+}
+
+func (d *day) want(at int64, o order) offer {
+	o.mark, o.hold = newMark, 15*second
+	d.w = parseWindow(d.w.bytes()) // through the ledger
+	given, _ := d.w.apply(100*hour+at*second, d.rules, o)
+	return given
+}
+
+// waits tells how many seconds a bulk call has to wait.
+func (d *day) waits(at int64) int64 {
+	d.t.Helper()
+	given := d.want(at, order{live: 1, bulk: 1})
+	require.Len(d.t, given.live, 1, "live calls go on")
+	if len(given.bulk) == 1 {
+		return 0
+	}
+	return given.bulkWait[0] / second
+}
+
+func TestWindowKeepsTheRestOfADayForLiveCalls(t *testing.T) {
+	d := newDay(t)
+	d.tell(0, 0, 200)
+	assert.Zero(t, d.waits(1), "what is kept is left")
+	d.tell(2, 1, 199)
+	assert.Equal(t, int64(3598), d.waits(3), "for an hour after the answer")
+	assert.Equal(t, 100*hour+3601*second, d.w.ends(), "the ledger keeps it as long")
+	d.tell(1803, 0, 150)
+	assert.Equal(t, int64(3599), d.waits(1804), "each answer tells anew")
+}
+
+func TestWindowTakesTheLeastForTheLatestWordOnTheDay(t *testing.T) {
+	d := newDay(t)
+	d.tell(1, 0, 199)
+	d.tell(2, 0, 203)
+	assert.NotZero(t, d.waits(3), "an answer that was overtaken")
+	d.tell(4, 0, 450)
+	assert.NotZero(t, d.waits(5), "still less than half")
+	d.tell(6, 5400, 1)
+	d.tell(3602, 0, 450)
+	assert.Zero(t, d.waits(3603), "after an hour whatever is told is right")
+}
+
+func TestWindowSeesThatANewDayHasBegun(t *testing.T) {
+	d := newDay(t)
+	d.tell(10, 0, 5)
+	d.tell(11, 3, 990)
+	assert.NotZero(t, d.waits(12), "an older answer knows of no newer day")
+	d.tell(13, 0, 989)
+	assert.Zero(t, d.waits(14))
+	d.tell(15, 10, 4)
+	assert.Zero(t, d.waits(16), "the old day's last answer comes late")
+	d.tell(17, 0, 3)
+	assert.NotZero(t, d.waits(18))
+}
+
+func TestWindowAsksOnceAnHourWhetherTheDayIsOver(t *testing.T) {
+	d := newDay(t)
+	d.tell(0, 0, 100)
+	d.want(3600, order{live: 1})
+	given := d.want(3600, order{bulk: 3})
+	require.Len(t, given.bulk, 1)
+	assert.Equal(t, []int64{10 * second, 10*second + d.rules.per/98}, given.bulkWait, "the others wait for its answer")
+	d.tell(3601, 0, 90)
+	assert.Equal(t, int64(3599), d.waits(3602))
+
+	require.Zero(t, d.waits(7201))
+	assert.Equal(t, int64(9), d.waits(7202), "no answer told")
+	assert.Zero(t, d.waits(7211))
+	assert.Zero(t, d.waits(7212), "nobody knows of any shortage")
+}
+
+func TestWindowForgetsADayThatIsAheadOfTheClock(t *testing.T) {
+	d := newDay(t)
+	d.tell(50_000, 0, 100)
+	assert.Equal(t, int64(3600), d.waits(0), "the clock was set back")
 }
 
 func TestWindowTellsACrowdHowLongAClosedAccountWithoutCallsTakes(t *testing.T) {
