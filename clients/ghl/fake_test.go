@@ -135,3 +135,32 @@ func TestGateKeepsTheFakesStrictLimit(t *testing.T) {
 		assert.NotEqual(t, 429, call.Status)
 	}
 }
+
+func TestClientKeepsTheRestOfADayForLiveCalls(t *testing.T) {
+	server, client := fake(t, rest.NewGate(rest.Rate{Calls: 100, Per: 10 * time.Second}, nil))
+	server.Set(func(k *ghltest.Knobs) { k.Daily = 10 })
+	made := server.Create("L", ghltest.Contact{FirstName: "Ann"})
+	live := func() error {
+		_, _, err := client.Contact(t.Context(), crm.Ref{Location: "L", Contact: made.ID})
+		return err
+	}
+	poll := func() (err error) {
+		for _, err = range client.ChangedSince(t.Context(), "L", time.Now().Add(-time.Hour)) {
+		}
+		return err
+	}
+	for range 7 {
+		require.NoError(t, live())
+	}
+	require.NoError(t, poll(), "3 of 10 are left, 2 are kept")
+	require.NoError(t, live())
+	var limited *crm.Error
+	require.ErrorAs(t, poll(), &limited)
+	assert.Equal(t, crm.GHLRateLimited, limited.Code)
+	assert.Equal(t, crm.Later, limited.Retry())
+	assert.InDelta(t, time.Hour, limited.Wait, float64(time.Minute))
+	assert.Zero(t, limited.Status, "it never left")
+	assert.Equal(t, 1, server.Count("contacts.search"))
+	assert.NoError(t, live(), "what was kept is theirs")
+	assert.Zero(t, server.Limits("L").Violations)
+}
