@@ -276,7 +276,7 @@ func TestAnUninstallIsProvenByACallAndForgetsTheToken(t *testing.T) {
 			assert.Equal(t, crm.Disconnected, w.good(w.connect.ConfirmUninstall, round).State)
 			w.good(w.connect.StopPoll, round)
 			w.polls.scheduled[loc] = true // by a worker that started in between
-			for range 2 { // done twice, it is as good as once
+			for range 2 {                 // done twice, it is as good as once
 				assert.Equal(t, crm.Disconnected, w.good(w.connect.Disconnect, round).State)
 			}
 			assert.Empty(t, w.polls.scheduled)

@@ -13,7 +13,7 @@ import (
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
-// bulk marks every call of the activities it intercepts as bulk. The activities themselves know no HTTP.
+// bulk marks every call of the activities it intercepts as bulk or, of those that can wait for another day, as spare. The activities themselves know no HTTP.
 type bulk struct {
 	interceptor.WorkerInterceptorBase
 }
@@ -34,6 +34,8 @@ var spare = []string{names.ListPages, names.BackfillPage, names.Survey, names.Co
 func (b *bulkActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if slices.Contains(spare, activity.GetInfo(ctx).ActivityType.Name) {
 		ctx = rest.WithSpare(ctx)
+	} else {
+		ctx = rest.WithBulk(ctx)
 	}
-	return b.Next.ExecuteActivity(rest.WithBulk(ctx), in)
+	return b.Next.ExecuteActivity(ctx, in)
 }

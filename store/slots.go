@@ -15,9 +15,9 @@ import (
 )
 
 // Slots is the ledger in which the processes of one installation share the vendors' rate limits: a few bytes an
-// account, exchanged by compare and swap. What it holds is outdated after a window of seconds, so it lives where nothing is
-// synced to disk, a file of its own beside SQLite's or an unlogged table of PostgreSQL: an exchange costs no fsync, and after a
-// power cut nothing is missed.
+// account, exchanged by compare and swap. What it holds is outdated after a window of seconds, or told again by the vendor's
+// next answer, so it lives where nothing is synced to disk, a file of its own beside SQLite's or an unlogged table of
+// PostgreSQL: an exchange costs no fsync, and after a power cut nothing is missed.
 //
 // Its rows are opaque here; package clients/rest knows what is in them.
 type Slots struct {

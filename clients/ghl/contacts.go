@@ -132,7 +132,6 @@ func (c *Client) ContactsAfter(ctx context.Context, location, after string, limi
 	if err != nil {
 		return page, err
 	}
-	page.Left = c.rest.DailyLeft(location)
 	for i, d := range documents {
 		if !usable(d.SearchAfter) {
 			return page, c.rest.Foreign(call, rest.Meta{})
@@ -182,7 +181,7 @@ func (c *Client) search(ctx context.Context, call rest.Call, location string) (c
 		return crm.Page{At: meta.Date}, nil, c.rest.Foreign(call, meta)
 	}
 	total, _ := answer.Total.value.(float64)
-	page := crm.Page{Total: int(total), At: meta.Date}
+	page := crm.Page{Total: int(total), At: meta.Date, Left: meta.DailyLeft}
 	for _, d := range answer.Contacts {
 		if !d.of(location) {
 			return crm.Page{At: meta.Date}, nil, c.rest.Foreign(call, meta)

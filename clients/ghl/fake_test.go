@@ -135,3 +135,38 @@ func TestGateKeepsTheFakesStrictLimit(t *testing.T) {
 		assert.NotEqual(t, 429, call.Status)
 	}
 }
+
+func TestClientKeepsTheRestOfADayForChangesAndPolls(t *testing.T) {
+	server, client := fake(t, rest.NewGate(rest.Rate{Calls: 100, Per: 10 * time.Second}, nil))
+	server.Set(func(k *ghltest.Knobs) { k.Daily = 10 })
+	made := server.Create("L", ghltest.Contact{FirstName: "Ann"})
+	live := func() error {
+		_, _, err := client.Contact(t.Context(), crm.Ref{Location: "L", Contact: made.ID})
+		return err
+	}
+	poll := func() (err error) {
+		for _, err = range client.ChangedSince(t.Context(), "L", time.Now().Add(-time.Hour)) {
+		}
+		return err
+	}
+	page := func() (crm.Page, error) { return client.ContactsAfter(rest.WithSpare(t.Context()), "L", "", 100) }
+	for range 6 {
+		require.NoError(t, live())
+	}
+	read, err := page()
+	require.NoError(t, err, "4 of 10 were left, 2 are kept")
+	assert.Equal(t, 3, read.Left)
+	require.NoError(t, live())
+	require.NoError(t, live())
+	var limited *crm.Error
+	_, err = page()
+	require.ErrorAs(t, err, &limited)
+	assert.Equal(t, crm.GHLRateLimited, limited.Code)
+	assert.Equal(t, crm.Later, limited.Retry())
+	assert.LessOrEqual(t, limited.Wait, time.Hour)
+	assert.Greater(t, limited.Wait, time.Duration(0))
+	assert.Zero(t, limited.Status, "it never left")
+	assert.Equal(t, 1, server.Count("contacts.search"))
+	assert.NoError(t, poll(), "what was kept is theirs")
+	assert.Zero(t, server.Limits("L").Violations)
+}

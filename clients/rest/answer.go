@@ -32,7 +32,8 @@ type answer struct {
 
 func (a answer) meta() Meta {
 	date, _ := http.ParseTime(a.header.Get("Date")) // zero when missing or junk
-	return Meta{Status: a.status, Date: date, ETag: a.header.Get("ETag")}
+	left, _ := a.daily()
+	return Meta{Status: a.status, Date: date, ETag: a.header.Get("ETag"), DailyLeft: left}
 }
 
 // readOptions are how a vendor's JSON is read: as leniently as the vendors' own JavaScript does, so that a doubled
@@ -128,4 +129,6 @@ type limits struct {
 	remaining, most int           // of the vendor's window; most 0: not told
 	per             time.Duration // the window's length; 0: not told
 	closed          time.Duration // the vendor wants to be left alone for this long
+	left, day       int           // of the day's budget; day 0: not told
+	ends            time.Duration // until the day does; 0: not told
 }

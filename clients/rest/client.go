@@ -48,7 +48,6 @@ type Client struct {
 	observe func(operation string, status int, took time.Duration)
 	timeout time.Duration
 	codes   codes
-	budget  budget
 }
 
 // New makes a client. It panics on a system that has no codes, for that is a mistake in the program.
@@ -92,7 +91,12 @@ type Meta struct {
 	Status int
 	Date   time.Time // the vendor's clock; zero when it does not tell
 	ETag   string
+	// DailyLeft is how many calls the vendor says are left today; -1 when it does not say.
+	DailyLeft int
 }
+
+// silence is what is told when no answer came.
+var silence = Meta{DailyLeft: -1}
 
 // Renewer is a token source that can do something about a token that the vendor refuses: renew it, or look whether somebody
 // replaced it. Where there is no other one it returns the refused token.
@@ -110,7 +114,7 @@ func (c *Client) Do(ctx context.Context, call Call, out any) (Meta, error) {
 	defer cancel()
 	token, renew, err := c.token(call)
 	if err != nil {
-		return Meta{}, err
+		return silence, err
 	}
 	meta, failure := c.once(ctx, call, token, out)
 	if renew == nil || !c.tokenRefused(failure) {
@@ -130,10 +134,7 @@ func (c *Client) Do(ctx context.Context, call Call, out any) (Meta, error) {
 func (c *Client) once(ctx context.Context, call Call, token string, out any) (Meta, error) {
 	target, request, err := c.prepare(ctx, call, token)
 	if err != nil {
-		return Meta{}, err
-	}
-	if wait := c.budget.wait(ctx, call.Account); wait > 0 {
-		return Meta{}, c.limited(call, wait)
+		return silence, err
 	}
 	gate := c.gate
 	if call.Account == "" {
@@ -142,15 +143,14 @@ func (c *Client) once(ctx context.Context, call Call, token string, out any) (Me
 	pass, wait, err := gate.enter(ctx, c.system+" "+call.Account, c.timeout)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return Meta{}, c.refuse(call, c.codes.unavailable)
+		return silence, c.refuse(call, c.codes.unavailable)
 	case err != nil:
-		return Meta{}, c.refuse(call, crm.StoreUnavailable)
+		return silence, c.refuse(call, crm.StoreUnavailable)
 	case wait > 0:
-		return Meta{}, c.limited(call, wait)
+		return silence, c.limited(call, wait)
 	}
 	answer := c.send(request, call, target)
 	pass.leave(answer)
-	c.budget.note(call.Account, answer)
 	meta := answer.meta()
 	if failure := c.failure(call, answer); failure != nil {
 		return meta, failure

@@ -94,7 +94,7 @@ func TestClientSendsWhatItIsAskedTo(t *testing.T) {
 		Body: map[string]any{"tags": []string{"a"}},
 	}, &out)
 	require.NoError(t, err)
-	assert.Equal(t, Meta{201, time.Date(2026, 11, 13, 10, 0, 0, 0, time.UTC), `"7"`}, meta)
+	assert.Equal(t, Meta{201, time.Date(2026, 11, 13, 10, 0, 0, 0, time.UTC), `"7"`, -1}, meta)
 }
 
 func TestClientReadsEachRefusal(t *testing.T) {
@@ -198,6 +198,33 @@ func TestClientClampsHowLongARateLimitedCallWaits(t *testing.T) {
 			assert.False(t, e.Landed)
 		})
 	}
+}
+
+func TestClientTellsWhatIsLeftOfTheDay(t *testing.T) {
+	const left, day = "X-RateLimit-Daily-Remaining", "X-RateLimit-Limit-Daily"
+	for _, test := range []struct {
+		status int
+		header []string
+		want   int
+	}{
+		{200, []string{left, "41", day, "200"}, 41},
+		{404, []string{left, "41", day, "200"}, 41},
+		{200, []string{left, "0", day, "200"}, 0},
+		{429, []string{left, "0"}, 0},
+		{200, []string{left, "0", day, "0"}, -1},
+		{200, []string{left, "41"}, -1},
+		{200, []string{day, "200"}, -1},
+		{200, []string{left, "-4", day, "200"}, -1},
+		{200, []string{left, "many", day, "200"}, -1},
+		{200, nil, -1},
+	} {
+		meta, _ := against(t, "ghl", jsonAnswer(test.status, `{}`, test.header...)).Do(t.Context(), get, nil)
+		assert.Equal(t, test.want, meta.DailyLeft, "%d %v", test.status, test.header)
+	}
+	server := httptest.NewServer(nil)
+	server.Close()
+	meta, _ := New(Options{System: "ghl", BaseURL: server.URL, Tokens: tokens}).Do(t.Context(), get, nil)
+	assert.Equal(t, -1, meta.DailyLeft, "no answer")
 }
 
 func TestClientKeepsAwayFromAnAccountThatWasRefused(t *testing.T) {

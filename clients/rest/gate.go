@@ -36,16 +36,27 @@ func NewGate(rate Rate, ledger Ledger) *Gate {
 		ledger = newMemory()
 	}
 	return &Gate{
-		rules:    rules{size: usable(rate.Calls), per: rate.Per.Microseconds()},
+		rules:    rules{size: usable(rate.Calls), per: rate.Per.Microseconds(), kept: keptShare},
 		ledger:   ledger,
 		accounts: map[string]*account{},
 	}
 }
 
-type bulkKey struct{}
+type laneKey struct{}
 
-// WithBulk marks the calls of pages and polls: they are paced evenly and leave three slots to live calls.
-func WithBulk(ctx context.Context) context.Context { return context.WithValue(ctx, bulkKey{}, true) }
+// WithBulk marks the calls of pages and polls: they are paced evenly, and leave three slots to live calls.
+func WithBulk(ctx context.Context) context.Context {
+	if lane, _ := ctx.Value(laneKey{}).(class); lane == spare {
+		return ctx // what can wait for another day can do so in every call
+	}
+	return context.WithValue(ctx, laneKey{}, bulk)
+}
+
+// WithSpare marks calls of work that can wait for another day, such as loading a location whole: they are paced like bulk calls,
+// go after them, and are refused, with a wait, once less than a fifth of the account's calls of this day is left.
+func WithSpare(ctx context.Context) context.Context {
+	return context.WithValue(ctx, laneKey{}, spare)
+}
 
 // class is a lane of the queue.
 type class int
@@ -53,18 +64,22 @@ type class int
 const (
 	live class = iota
 	bulk
+	spare
+	lanes
 )
 
 // account is one account's queue in this process.
 type account struct {
 	key      string
-	queue    [2][]*waiter
+	queue    [lanes][]*waiter
 	settled  []settled
 	passes   int  // out and not yet back
 	running  bool // a goroutine carries the queue
 	urgent   bool // something was settled that can't wait for the next call
 	kick     chan struct{}
-	promised [2]time.Time // the latest moment somebody was told to come again
+	promised [lanes]time.Time // the latest moment somebody was told to come again
+	kept     bool             // the last exchange kept spare calls away for the day's budget
+	short    time.Time        // when the ledger was last told that the day's budget runs short; zero: it doesn't
 	touched  time.Time
 }
 
@@ -101,10 +116,7 @@ func (g *Gate) enter(ctx context.Context, key string, hold time.Duration) (*pass
 	if g == nil {
 		return nil, 0, nil
 	}
-	lane := live
-	if ctx.Value(bulkKey{}) != nil {
-		lane = bulk
-	}
+	lane, _ := ctx.Value(laneKey{}).(class)
 	w := &waiter{since: time.Now(), hold: hold, done: make(chan verdict, 1)}
 	a := g.join(key, lane, w)
 	select {
@@ -163,11 +175,27 @@ func (g *Gate) giveBack(a *account, s settlement) {
 	a.passes--
 	a.touched = time.Now()
 	a.settled = append(a.settled, settled{s, a.touched})
-	waiting := len(a.queue[live])+len(a.queue[bulk]) > 0
-	if s.limits.closed > 0 || s.unused && waiting || len(a.settled) > g.rules.size/8 {
+	if s.limits.closed > 0 || s.unused && a.waiting() || len(a.settled) > g.rules.size/8 || g.dayNews(a, s.limits) {
 		a.urgent = true
 		g.wake(a)
 	}
+}
+
+// dayNews tells whether an answer's word on the day's budget must reach the ledger even if no call comes after it, for
+// it outlasts the account's [Gate.sweep]. The gate is locked.
+func (g *Gate) dayNews(a *account, l limits) bool {
+	switch {
+	case l.day == 0:
+		return false
+	case !g.rules.short(l.left, l.day):
+		news := !a.short.IsZero()
+		a.short = time.Time{}
+		return news
+	case a.touched.Sub(a.short) < time.Minute:
+		return false
+	}
+	a.short = a.touched
+	return true
 }
 
 // wake sees to it that the queue is looked at now. The gate is locked.
@@ -209,8 +237,8 @@ func (g *Gate) run(a *account) {
 func (g *Gate) collect(a *account) (order, []settled, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	o := order{live: len(a.queue[live]), bulk: len(a.queue[bulk]), mark: newMark}
-	if o.live+o.bulk == 0 && !a.urgent {
+	o := order{live: len(a.queue[live]), bulk: len(a.queue[bulk]), spare: len(a.queue[spare]), mark: newMark}
+	if !a.waiting() && !a.urgent {
 		a.running = false
 		return order{}, nil, false
 	}
@@ -273,13 +301,25 @@ func (g *Gate) deliver(a *account, done []settled, given offer, err error) time.
 		}
 		return 0
 	}
-	a.hand(live, given.live)
-	a.hand(bulk, given.bulk)
-	first, second := g.thin(a, live, given.liveWait), g.thin(a, bulk, given.bulkWait)
-	if first == 0 || second > 0 && second < first {
-		return second
+	if a.kept && !given.kept { // a new day: what was promised for the end of an hour no longer holds
+		a.promised[spare] = time.Time{}
 	}
-	return first
+	a.kept = given.kept
+	marks := [lanes][]uint64{given.live, given.bulk, given.spare}
+	turns := [lanes][]int64{given.liveWait, given.bulkWait, given.spareWait}
+	soonest := time.Duration(0)
+	for lane := range lanes {
+		a.hand(lane, marks[lane])
+		if turn := g.thin(a, lane, turns[lane]); turn > 0 && (soonest == 0 || turn < soonest) {
+			soonest = turn
+		}
+	}
+	return soonest
+}
+
+// waiting tells whether anybody is in the queue. The gate is locked.
+func (a *account) waiting() bool {
+	return slices.ContainsFunc(a.queue[:], func(lane []*waiter) bool { return len(lane) > 0 })
 }
 
 // hand gives slots to the first in the lane.

@@ -63,7 +63,7 @@ func TestGateNeverLetsMoreThanTheLimitThroughInAnyWindow(t *testing.T) {
 		name   string
 		ctx    context.Context
 		atMost float64
-	}{{"live", context.Background(), 1}, {"bulk", WithBulk(context.Background()), 1}} {
+	}{{"live", context.Background(), 1}, {"bulk", WithBulk(context.Background()), 1}, {"spare", WithSpare(context.Background()), 1}} {
 		t.Run(lane.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				shared, v := newMemory(), &vendor{}
@@ -149,6 +149,82 @@ func TestGateIsClosedForAllProcessesByARefusal(t *testing.T) {
 		require.Zero(t, wait)
 		pass.leave(good())
 	})
+}
+
+// left is an answer that tells what is left of a day of 1,000 calls.
+func left(calls string) answer {
+	return answer{status: 200, sent: true, header: headers("X-RateLimit-Limit-Daily", "1000", "X-RateLimit-Daily-Remaining", calls)}
+}
+
+func TestGateKeepsTheRestOfADayForLiveCallsInAllProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newMemory()
+		one, two := NewGate(Rate{100, 10 * time.Second}, shared), NewGate(Rate{100, 10 * time.Second}, shared)
+		pass, _, _ := one.enter(t.Context(), "ghl L", time.Second)
+		pass.leave(left("150"))
+		synctest.Wait() // nobody calls after it, yet the others hear of it
+		for range 50 {
+			_, wait, err := two.enter(WithSpare(t.Context()), "ghl L", time.Second)
+			require.NoError(t, err)
+			require.InDelta(t, 3600, wait.Seconds(), 10)
+			require.LessOrEqual(t, wait, maxWait)
+		}
+		pass, wait, _ := two.enter(t.Context(), "ghl L", time.Second)
+		require.Zero(t, wait, "live calls go on")
+		pass.leave(left("140"))
+		time.Sleep(time.Second)
+		pass, wait, _ = two.enter(WithBulk(t.Context()), "ghl L", time.Second)
+		require.Zero(t, wait, "polls go on")
+		pass.leave(left("990"))
+		time.Sleep(time.Second)
+		for range 12 {
+			pass, wait, _ = two.enter(WithSpare(t.Context()), "ghl L", time.Second)
+			require.Zero(t, wait, "on a new day nobody waits for the end of the old one's hour")
+			pass.leave(left("980"))
+		}
+		pass, wait, _ = one.enter(WithSpare(t.Context()), "ghl L", time.Second)
+		require.Zero(t, wait)
+		pass.leave(left("970"))
+	})
+}
+
+func TestGatePromisesNoHourOnANewDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := NewGate(Rate{4, 10 * time.Second}, nil) // one slot for spare calls
+		pass, _, _ := gate.enter(t.Context(), "ghl L", time.Second)
+		pass.leave(left("150"))
+		_, wait, _ := gate.enter(WithSpare(t.Context()), "ghl L", time.Second)
+		require.InDelta(t, 3600, wait.Seconds(), 1)
+		time.Sleep(time.Minute)
+		pass, _, _ = gate.enter(t.Context(), "ghl L", time.Second)
+		pass.leave(left("990"))
+		_, wait, _ = gate.enter(WithSpare(t.Context()), "ghl L", time.Second)
+		assert.InDelta(t, 10, wait.Seconds(), 1, "for a slot, as on any day")
+	})
+}
+
+func TestGateTellsTheLedgerOfAShortDayOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := &counting{memory: newMemory()}
+		gate := NewGate(Rate{100, 10 * time.Second}, ledger)
+		for range 60 {
+			pass, wait, _ := gate.enter(t.Context(), "ghl L", time.Second)
+			require.Zero(t, wait)
+			pass.leave(left("150"))
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, int64(61), ledger.swaps.Load())
+	})
+}
+
+type counting struct {
+	*memory
+	swaps atomic.Int64
+}
+
+func (c *counting) Swap(ctx context.Context, account string, old, state []byte, until time.Time) (bool, error) {
+	c.swaps.Add(1)
+	return c.memory.Swap(ctx, account, old, state, until)
 }
 
 func TestGateLeavesRoomForCallsThatAreNotOurs(t *testing.T) {

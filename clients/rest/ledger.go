@@ -8,7 +8,8 @@ import (
 )
 
 // Ledger is where the gates of all processes of an installation meet: a few bytes an account, exchanged by compare
-// and swap. Losing it is no loss, as what it holds is outdated after one window. Package store has one.
+// and swap. Losing it is no loss: most of what it holds is outdated after one window, and what is left of the day's budget
+// is told again by the next answer. Package store has one.
 type Ledger interface {
 	// Load returns the account's state, nil when there is none, and the ledger's clock, read before the state.
 	Load(ctx context.Context, account string) (state []byte, now time.Time, err error)

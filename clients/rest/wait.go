@@ -17,7 +17,7 @@ const (
 )
 
 // limits reads the rate limit headers. GHL documents neither Retry-After nor a body for 429, so what is missing is
-// made up for: its interval, and an hour when the day's budget is spent, as the time of its reset is not published.
+// made up for: its interval, and, unless it says when the day ends, an hour when the day's budget is spent.
 func (a answer) limits() limits {
 	l := limits{}
 	remaining, gotRemaining := count(a.header, "X-RateLimit-Remaining")
@@ -36,18 +36,24 @@ func (a answer) limits() limits {
 			l.closed = clamp(cmp.Or(l.per, 10*time.Second))
 		}
 	}
-	if a.daySpent() {
-		l.closed = maxWait
+	if reset, ok := count(a.header, "X-RateLimit-Daily-Reset"); ok && reset > 0 { // seen in answers, in seconds as it seems
+		l.ends = clamp(time.Duration(min(reset, int(maxWait.Seconds()))) * time.Second)
+	}
+	if l.left, l.day = a.daily(); l.left == 0 {
+		l.closed = cmp.Or(l.ends, maxWait)
 	}
 	return l
 }
 
-// daySpent tells whether the day's budget is gone. On a good answer the remaining 0 counts only beside a limit: a
-// header that is merely filled with zeros must not stop an account.
-func (a answer) daySpent() bool {
+// daily reads what is left of the day's budget, -1 when that is not told, and the budget. On a good answer what is left
+// counts only beside a limit: a header that is merely filled with zeros must not stop an account.
+func (a answer) daily() (left, day int) {
 	left, told := count(a.header, "X-RateLimit-Daily-Remaining")
-	limit, _ := count(a.header, "X-RateLimit-Limit-Daily")
-	return told && left == 0 && (limit > 0 || a.status == http.StatusTooManyRequests)
+	day, _ = count(a.header, "X-RateLimit-Limit-Daily")
+	if !told || day == 0 && a.status != http.StatusTooManyRequests {
+		return -1, 0
+	}
+	return left, day
 }
 
 // retryAfter reads seconds or a date, which is compared with the vendor's own clock.
