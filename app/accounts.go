@@ -169,7 +169,11 @@ func renewProof(ctx context.Context, sealer *Sealer, records *store.Store) error
 
 // Migrations lists the steps of the store's tables, taken and to come. It makes no store.
 func Migrations(ctx context.Context, config Config) ([]store.Migration, error) {
-	steps, err := store.MigrationStatus(ctx, config.StoreURL.Reveal())
+	url, err := config.storeAt()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := store.MigrationStatus(ctx, url)
 	if err != nil {
 		return nil, &StoreError{config.StoreURL, err}
 	}
@@ -178,7 +182,11 @@ func Migrations(ctx context.Context, config Config) ([]store.Migration, error) {
 
 // Migrate takes the steps that are still to come and returns them.
 func Migrate(ctx context.Context, config Config) ([]store.Migration, error) {
-	steps, err := store.Migrate(ctx, config.StoreURL.Reveal())
+	url, err := config.storeAt()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := store.Migrate(ctx, url)
 	if err != nil {
 		return nil, &StoreError{config.StoreURL, err}
 	}

@@ -33,9 +33,21 @@ func Dial(ctx context.Context, options client.Options) (client.Client, func() bo
 	return temporal, attributes.Known, nil
 }
 
+// storeAt is where the store is. Only here is it seen that a file which should say so does not.
+func (c Config) storeAt() (string, error) {
+	if err := c.StoreURL.check(); err != nil {
+		return "", &SettingsError{[]string{"STORE_URL " + err.Error()}}
+	}
+	return c.StoreURL.Reveal(), nil
+}
+
 // OpenStore opens the store of the settings and makes it where it is missing.
 func OpenStore(ctx context.Context, config Config) (*store.Store, error) {
-	memory, err := store.Open(ctx, config.StoreURL.Reveal())
+	url, err := config.storeAt()
+	if err != nil {
+		return nil, err
+	}
+	memory, err := store.Open(ctx, url, store.WithURL(config.StoreURL.Reveal))
 	if err != nil {
 		return nil, &StoreError{config.StoreURL, err}
 	}
@@ -57,7 +69,11 @@ func (e *StoreError) Unwrap() error { return e.err }
 // withStore opens the store that a worker made: a command that made an empty one in the wrong folder would only tell
 // that all is well.
 func withStore(ctx context.Context, config Config, do func(*store.Store) error) error {
-	if err := store.Made(ctx, config.StoreURL.Reveal()); err != nil {
+	url, err := config.storeAt()
+	if err != nil {
+		return err
+	}
+	if err := store.Made(ctx, url); err != nil {
 		return &StoreError{config.StoreURL, err}
 	}
 	memory, err := OpenStore(ctx, config)

@@ -90,7 +90,7 @@ func TestAStoreThatNobodyMadeIsNotMadeByLooking(t *testing.T) {
 	require.ErrorAs(t, err, &away)
 	assert.NoFileExists(t, "rankrsync.db")
 
-	config.StoreURL = StoreURL(pgtest.New(t))
+	config.StoreURL = NewStoreURL(pgtest.New(t))
 	for range 2 {
 		_, err = Problems(t.Context(), config, "", "")
 		require.ErrorAs(t, err, &away)

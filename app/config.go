@@ -60,7 +60,7 @@ type Config struct {
 	RankrTokenURL     TokenURL `envconfig:"RANKR_TOKEN_URL" desc:"where that client gets its tokens, such as https://api.rankr.example/oauth/token"`
 	RankrRate         Rate     `envconfig:"RANKR_RATE" default:"100/10s" desc:"Rankr's limit of calls per account; 0 for none"`
 
-	StoreURL StoreURL `envconfig:"STORE_URL" default:"sqlite:rankrsync.db" desc:"where links and problems are kept, for worker and starter alike: sqlite: and a file's path, or where several machines share them postgres://user:password@host/database (an empty database that the user owns; sslmode=verify-full and the like as PostgreSQL's own clients have them)"`
+	StoreURL StoreURL `envconfig:"STORE_URL" default:"sqlite:rankrsync.db" desc:"where links and problems are kept, for worker and starter alike: sqlite: and a file's path, or where several machines share them postgres://user:password@host/database (an empty database that the user owns; sslmode=verify-full and the like as PostgreSQL's own clients have them); or file: and the full path of a file that says it"`
 
 	SecretKey     Secret  `envconfig:"SECRET_KEY" desc:"the key that seals tokens in the store: 32 random bytes in base64, as openssl rand -base64 32 prints them; several are separated by commas, of which the first one seals and all of them open; keep a copy, for without it the tokens are lost"`
 	SecretKeyFile KeyFile `envconfig:"SECRET_KEY_FILE" desc:"in place of SECRET_KEY the full path of a file with the keys, one a line"`
@@ -309,7 +309,7 @@ in force and where it comes from.
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Default, d.Required, d.Text)
 	}
 	b.WriteString(`
-A secret (` + "`GHL_TOKEN`, `GHL_CLIENT_SECRET`, `RANKR_TOKEN`, `RANKR_CLIENT_SECRET`, `SECRET_KEY`" + `) may stand in a file: ` + "`RANKR_TOKEN=file:/run/secrets/rankr`" + `, with
+A secret (` + "`GHL_TOKEN`, `GHL_CLIENT_SECRET`, `RANKR_TOKEN`, `RANKR_CLIENT_SECRET`, `SECRET_KEY`, `STORE_URL`" + `) may stand in a file: ` + "`RANKR_TOKEN=file:/run/secrets/rankr`" + `, with
 the file's full path. The worker looks into the file again while it runs, so a secret can be replaced without a restart; the
 [runbook](runbook.md) says how. ` + "`starter config`" + ` shows the path, never the secret.
 

@@ -195,7 +195,7 @@ func contactsOf(t *testing.T, config Config) *activities.Contacts {
 	w.records, err = OpenStore(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { w.records.Close() })
-	w.slots, err = store.OpenSlots(t.Context(), config.StoreURL.Reveal())
+	w.slots, err = store.OpenSlots(t.Context(), config.StoreURL.Reveal(), nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { w.slots.Close() })
 	w.temporal, err = client.NewLazyClient(client.Options{})

@@ -125,6 +125,8 @@ func (c *Config) secretProblems(program Program) (problems []string) {
 		switch secret.name {
 		case "GHL_TOKEN":
 			accept = func(_, next string) error { return cmp.Or(oneWord(next), oneEach(next, locations)) }
+		case "STORE_URL":
+			accept = func(_, next string) error { return storeURL(next) }
 		case "SECRET_KEY", "SECRET_KEY_FILE":
 			accept = acceptKeys
 		}
@@ -166,8 +168,11 @@ type namedSecret struct {
 func (c Config) secrets() (all []namedSecret) {
 	value := reflect.ValueOf(c)
 	for _, field := range fields() {
-		if secret, ok := value.FieldByIndex(field.Index).Interface().(Secret); ok {
+		switch secret := value.FieldByIndex(field.Index).Interface().(type) {
+		case Secret:
 			all = append(all, namedSecret{field.Tag.Get("envconfig"), secret})
+		case StoreURL:
+			all = append(all, namedSecret{field.Tag.Get("envconfig"), secret.Secret})
 		}
 	}
 	if c.SecretKeyFile != "" {

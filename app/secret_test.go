@@ -347,3 +347,32 @@ func TestAWorkersRankrTokensComeFromTheTokenEndpoint(t *testing.T) {
 	_, err = client.Find(t.Context(), "L1", crm.Keys{ExternalID: "E"})
 	require.NoError(t, err, "the secret is the one of this moment")
 }
+
+func TestTheStoresURLMayStandInAFile(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "a store.db")
+	path := written(t, url+"\n")
+	config, err := loaded(t, map[string]string{"STORE_URL": "file:" + path})
+	require.NoError(t, err)
+	records, err := OpenStore(t.Context(), config)
+	require.NoError(t, err)
+	require.NoError(t, records.Close())
+	assert.FileExists(t, strings.TrimPrefix(url, "sqlite:"))
+	assert.Equal(t, "file:"+path, fmt.Sprintf("%+v", config.StoreURL))
+
+	for text, want := range map[string]string{
+		"postgres://canary@": "STORE_URL names the file " + path + ", which is not like sqlite:rankrsync.db or",
+		"":                   "STORE_URL names the file " + path + ", which is empty",
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err = loaded(t, map[string]string{"STORE_URL": "file:" + path})
+		require.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "canary")
+		environment(t, with("STORE_URL", "file:"+path))
+		config, err := Load(Command)
+		require.NoError(t, err, "a command that needs no store")
+		_, err = OpenStore(t.Context(), config)
+		require.ErrorContains(t, err, want)
+		_, err = Migrations(t.Context(), config)
+		require.ErrorContains(t, err, want)
+	}
+}

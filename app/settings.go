@@ -142,27 +142,39 @@ func (r Rate) PerSecond() float64 {
 	return float64(r.Calls) / r.Per.Seconds()
 }
 
-// StoreURL is where the store is. PostgreSQL's may hold a password: no print, log or encoder shows that.
-type StoreURL string
+// StoreURL is where the store is, or file: and the full path of a file that says it. PostgreSQL's may hold a password: no print, log
+// or encoder shows that.
+type StoreURL struct{ Secret }
+
+// NewStoreURL hides the password of a URL.
+func NewStoreURL(url string) StoreURL { return StoreURL{NewSecret(url)} }
 
 // Decode reads the setting.
 func (s *StoreURL) Decode(text string) error {
+	if strings.HasPrefix(text, "file:") {
+		return s.Secret.Decode(text)
+	}
+	*s = NewStoreURL(text) // it may hold blanks: a file of SQLite's does
+	return storeURL(text)
+}
+
+func storeURL(text string) error {
 	if store.CheckURL(text) != nil {
 		return errors.New("is not like sqlite:rankrsync.db or postgres://user:password@host/rankrsync")
 	}
-	*s = StoreURL(text)
 	return nil
 }
 
-// Reveal returns the URL itself, for the one place that connects to it.
-func (s StoreURL) Reveal() string { return string(s) }
-
 // String shows the URL with its passwords masked.
 func (s StoreURL) String() string {
-	if strings.HasPrefix(string(s), "sqlite:") {
-		return string(s)
+	text := s.Reveal()
+	switch {
+	case s.file != nil:
+		return s.Secret.String()
+	case strings.HasPrefix(text, "sqlite:"):
+		return text
 	}
-	u, err := url.Parse(string(s))
+	u, err := url.Parse(text)
 	if err != nil {
 		return "********"
 	}

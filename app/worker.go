@@ -69,7 +69,7 @@ func Work(ctx context.Context, config Config, log *slog.Logger) (err error) {
 	if w.oauth, err = newOAuth(ctx, config, w.records, w.metrics.Requests("ghl")); err != nil {
 		return err
 	}
-	if w.slots, err = store.OpenSlots(ctx, config.StoreURL.Reveal()); err != nil {
+	if w.slots, err = store.OpenSlots(ctx, config.StoreURL.Reveal(), config.StoreURL.Reveal); err != nil {
 		return &StoreError{config.StoreURL, err}
 	}
 	defer w.slots.Close()

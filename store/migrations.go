@@ -95,7 +95,7 @@ func visit(url string, do func(*dialect, *sql.DB) error) error {
 	if err != nil {
 		return err
 	}
-	read, write, err := d.connect(url)
+	read, write, err := d.connect(url, nil)
 	for _, db := range []*sql.DB{read, write} {
 		if db != nil {
 			defer db.Close()

@@ -61,16 +61,18 @@ const pgPatience = 5 * time.Second
 // pgLongPatience is that of a change of a whole location, which no lease begins with.
 const pgLongPatience = 2 * time.Minute
 
-func connectPostgres(url string) (read, write *sql.DB, err error) {
-	if read, err = pool(url, pgReaders, nil); err != nil {
+func connectPostgres(url string, again func() string) (read, write *sql.DB, err error) {
+	if read, err = pool(url, again, pgReaders, nil); err != nil {
 		return nil, nil, err
 	}
 	// A process that froze in the middle of a change must not keep its rows from everybody.
-	write, err = pool(url, pgWriters, map[string]string{"idle_in_transaction_session_timeout": "10s"})
+	write, err = pool(url, again, pgWriters, map[string]string{"idle_in_transaction_session_timeout": "10s"})
 	return read, write, err
 }
 
-func pool(url string, connections int, parameters map[string]string) (*sql.DB, error) {
+// pool connects as the URL says. Where again is not nil, each new connection signs in with the user and the password of the URL that it
+// returns then; one that can't be read changes nothing.
+func pool(url string, again func() string, connections int, parameters map[string]string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, err
@@ -84,7 +86,16 @@ func pool(url string, connections int, parameters map[string]string) (*sql.DB, e
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = pgPatience
 	}
-	db := stdlib.OpenDB(*config)
+	signIn := stdlib.OptionBeforeConnect(func(_ context.Context, config *pgx.ConnConfig) error {
+		if again == nil {
+			return nil
+		}
+		if now, err := pgx.ParseConfig(again()); err == nil {
+			config.User, config.Password = now.User, now.Password
+		}
+		return nil
+	})
+	db := stdlib.OpenDB(*config, signIn)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(pgIdle)

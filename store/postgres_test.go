@@ -70,7 +70,7 @@ func TestLeasesGoByTheDatabasesClock(t *testing.T) {
 	require.NoError(t, s.TakeOver(t.Context(), now))
 	assert.WithinDuration(t, ahead.Add(time.Hour), link(t, s, ref).UnsureSince, time.Minute)
 
-	slots, err := OpenSlots(t.Context(), at+"&search_path="+url.QueryEscape("fake,pg_catalog"))
+	slots, err := OpenSlots(t.Context(), at+"&search_path="+url.QueryEscape("fake,pg_catalog"), nil)
 	require.NoError(t, err)
 	defer slots.Close()
 	_, clock, err := slots.Load(t.Context(), "a")
@@ -210,6 +210,50 @@ func TestAServerThatWentAwayIsFoundAgain(t *testing.T) {
 	assert.Equal(t, int64(2), link(t, s, ref).Version)
 }
 
+func TestAPasswordIsReplacedWhileTheProgramRuns(t *testing.T) {
+	at, err := url.Parse(pgtest.New(t))
+	require.NoError(t, err)
+	owner := raw(t, at.String())
+	role := "r" + strings.TrimPrefix(at.Path, "/")
+	_, err = owner.Exec("CREATE ROLE " + role + " LOGIN PASSWORD 'first'; GRANT ALL ON DATABASE " + strings.TrimPrefix(at.Path, "/") + " TO " + role + "; GRANT ALL ON SCHEMA public TO " + role)
+	require.NoError(t, err)
+	var now atomic.Pointer[string]
+	with := func(password string) string {
+		u := *at
+		u.User = url.UserPassword(role, password)
+		text := u.String()
+		now.Store(&text)
+		return text
+	}
+	again := func() string { return *now.Load() }
+	s, err := Open(t.Context(), with("first"), WithURL(again))
+	require.NoError(t, err)
+	slots, err := OpenSlots(t.Context(), again(), again)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, errors.Join(s.Close(), slots.Close()))
+		_, err := owner.Exec("DROP OWNED BY " + role + "; DROP ROLE " + role)
+		assert.NoError(t, err)
+	})
+	_, err = owner.Exec("ALTER ROLE " + role + " PASSWORD 'second'; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '" + role + "'")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return sqlState(s.Ping(t.Context())) == "28P01" }, 10*time.Second, time.Millisecond, "the old one is refused")
+	with("second")
+	for _, works := range []func() error{ // once those that were cut off are gone from the pools
+		func() error { return s.Ping(t.Context()) },
+		func() error {
+			err := s.Advance(t.Context(), crm.Link{Ref: ref}, crm.Link{Ref: ref})
+			if errors.Is(err, crm.ErrMoved) { // it is there from the try before
+				return nil
+			}
+			return err
+		},
+		func() error { _, _, err := slots.Load(t.Context(), "ghl L"); return err },
+	} {
+		require.Eventually(t, func() bool { return works() == nil }, 10*time.Second, time.Millisecond)
+	}
+}
+
 func TestNothingOfPostgreSQLsErrorsIsTold(t *testing.T) {
 	at := pgtest.New(t)
 	s := openAt(t, at)
@@ -233,7 +277,7 @@ func TestNothingOfPostgreSQLsErrorsIsTold(t *testing.T) {
 		change(&u)
 		for _, open := range []func() error{
 			func() error { _, err := Open(t.Context(), u.String()); return err },
-			func() error { _, err := OpenSlots(t.Context(), u.String()); return err },
+			func() error { _, err := OpenSlots(t.Context(), u.String(), nil); return err },
 			func() error { _, err := MigrationStatus(t.Context(), u.String()); return err },
 			func() error { _, err := Migrate(t.Context(), u.String()); return err },
 		} {

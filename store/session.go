@@ -20,11 +20,11 @@ type dialect struct {
 	clock    string // the time of the database itself; empty: one machine uses it, whose clock serves
 	made     string // asks whether migrations ever ran
 
-	connect func(url string) (read, write *sql.DB, err error)
+	connect func(url string, again func() string) (read, write *sql.DB, err error)   // again: see [WithURL], or nil
 	alone   func(ctx context.Context, url string, db *sql.DB, do func() error) error // keeps other processes out meanwhile
 	check   func(ctx context.Context, db *sql.DB) error
 	writer  func(*Store) *writer
-	slots   func(ctx context.Context, url string) (*Slots, error)
+	slots   func(ctx context.Context, url string, again func() string) (*Slots, error)
 
 	unique, again func(error) bool  // the error is a double of a unique value; the same may well succeed again
 	hide          func(error) error // takes out of an error whatever may be somebody's; nil: there is never any

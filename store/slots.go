@@ -32,13 +32,14 @@ type Slots struct {
 }
 
 // OpenSlots opens the ledger that goes with the store at the URL: "sqlite:rankrsync.db" has rankrsync.db-slots
-// beside it. A file that a power cut left unreadable is made anew. In PostgreSQL it is a table beside the store's.
-func OpenSlots(ctx context.Context, url string) (*Slots, error) {
+// beside it. A file that a power cut left unreadable is made anew. In PostgreSQL it is a table beside the store's, and again is what
+// [WithURL] takes, or nil.
+func OpenSlots(ctx context.Context, url string, again func() string) (*Slots, error) {
 	d, err := dialectOf(url)
 	if err != nil {
 		return nil, err
 	}
-	s, err := d.slots(ctx, url)
+	s, err := d.slots(ctx, url, again)
 	if err != nil {
 		return nil, fmt.Errorf("store: slots: %w", d.hidden(err))
 	}
@@ -46,7 +47,7 @@ func OpenSlots(ctx context.Context, url string) (*Slots, error) {
 	return s, nil
 }
 
-func openSlotsFile(ctx context.Context, url string) (*Slots, error) {
+func openSlotsFile(ctx context.Context, url string, _ func() string) (*Slots, error) {
 	path := file(url) + "-slots"
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -90,8 +91,8 @@ func slotsFile(ctx context.Context, path string) (_ *Slots, err error) {
 
 // openSlotsTable needs no check: PostgreSQL empties an unlogged table after a crash. Its rows change all the time; the room
 // left on each page lets that go without new index entries.
-func openSlotsTable(ctx context.Context, url string) (_ *Slots, err error) {
-	db, err := pool(url, pgSlots, map[string]string{"synchronous_commit": "off"})
+func openSlotsTable(ctx context.Context, url string, again func() string) (_ *Slots, err error) {
+	db, err := pool(url, again, pgSlots, map[string]string{"synchronous_commit": "off"})
 	if err != nil {
 		return nil, err
 	}

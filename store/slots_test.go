@@ -16,7 +16,7 @@ import (
 
 func openTestSlots(t testing.TB, url string) *Slots {
 	t.Helper()
-	s, err := OpenSlots(context.Background(), url)
+	s, err := OpenSlots(context.Background(), url, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -115,7 +115,7 @@ func TestSlotsHealADamagedFile(t *testing.T) {
 
 func TestSlotsRefuseAURLTheyDontKnow(t *testing.T) {
 	for _, url := range []string{"", "sqlite:", "mysql://x"} {
-		_, err := OpenSlots(t.Context(), url)
+		_, err := OpenSlots(t.Context(), url, nil)
 		assert.Error(t, err, url)
 	}
 }

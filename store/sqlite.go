@@ -41,7 +41,7 @@ const maxReaders = 4
 
 func file(url string) string { return strings.TrimPrefix(url, "sqlite:") }
 
-func connectSQLite(url string) (read, write *sql.DB, err error) {
+func connectSQLite(url string, _ func() string) (read, write *sql.DB, err error) {
 	path := file(url)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, err

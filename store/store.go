@@ -27,6 +27,7 @@ type Store struct {
 	write   *sql.DB
 	writer  *writer
 	clock   func() time.Time // nil: the database's own
+	again   func() string    // the URL as it is now; nil: it stays
 	link    string           // the query of [Store.Link]
 	id      string
 	key     []byte
@@ -37,6 +38,10 @@ type Option func(*Store)
 
 // WithClock replaces the clock, which all leases and quiet periods are measured by.
 func WithClock(now func() time.Time) Option { return func(s *Store) { s.clock = now } }
+
+// WithURL has each new connection to PostgreSQL sign in with the user and the password of the URL that again returns then: they may be
+// replaced while the program runs.
+func WithURL(again func() string) Option { return func(s *Store) { s.again = again } }
 
 // Open opens the store at a URL such as "sqlite:rankrsync.db" or "postgres://user:password@host/rankrsync", makes the
 // file and the tables where they are missing, and checks it: a broken file is refused rather than half believed.
@@ -60,7 +65,7 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, url string) (err error) {
-	if s.readDB, s.write, err = s.dialect.connect(url); err != nil {
+	if s.readDB, s.write, err = s.dialect.connect(url, s.again); err != nil {
 		return err
 	}
 	s.read = session{on: s.readDB, dialect: s.dialect}

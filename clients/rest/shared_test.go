@@ -48,7 +48,7 @@ func shareOneLimit(t *testing.T, url string) {
 	end := time.Now().Add(long)
 	var callers sync.WaitGroup
 	for range 2 {
-		ledger, err := store.OpenSlots(t.Context(), url)
+		ledger, err := store.OpenSlots(t.Context(), url, nil)
 		require.NoError(t, err)
 		defer ledger.Close()
 		client := rest.New(rest.Options{
@@ -97,7 +97,7 @@ func BenchmarkOneCallInALocationOfItsOwn(b *testing.B) {
 		_, _ = io.WriteString(w, `{}`)
 	}))
 	defer server.Close()
-	ledger, err := store.OpenSlots(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "s.db"))
+	ledger, err := store.OpenSlots(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "s.db"), nil)
 	require.NoError(b, err)
 	defer ledger.Close()
 	for _, with := range []struct {
