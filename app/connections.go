@@ -71,7 +71,11 @@ func proveFirst(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	stored, err := store.SealProofAt(ctx, config.StoreURL.Reveal())
+	url, err := config.storeAt()
+	if err != nil {
+		return err
+	}
+	stored, err := store.SealProofAt(ctx, url)
 	if err != nil {
 		return &StoreError{config.StoreURL, err}
 	}
@@ -237,9 +241,12 @@ type connected struct {
 	connections *connections.Connections
 }
 
-// Disconnect is [connections.Connections.Disconnect].
+// Disconnect is [connections.Connections.Disconnect], and forgets the company's token, too, when that is of no use any more.
 func (c connected) Disconnect(ctx context.Context, location string) error {
-	return c.connections.Disconnect(ctx, location)
+	if err := c.connections.Disconnect(ctx, location); err != nil {
+		return err
+	}
+	return c.connections.ForgetCompany(ctx, location)
 }
 
 // openOAuth is newOAuth with a store of its own; close closes it.

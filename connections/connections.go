@@ -31,6 +31,8 @@ type Store interface {
 	PutToken(ctx context.Context, token crm.SealedToken) error
 	// DropToken forgets an owner's token.
 	DropToken(ctx context.Context, owner string) error
+	// DropTokenOf forgets a row that is still what was says; [crm.ErrMoved] when it is not.
+	DropTokenOf(ctx context.Context, was crm.SealedToken) error
 	// TokenOwners lists the owners of all tokens in their order, after the given one.
 	TokenOwners(ctx context.Context, after string, limit int) ([]string, error)
 
@@ -38,6 +40,10 @@ type Store interface {
 	PutConnection(ctx context.Context, connection crm.Connection) error
 	// SetState notes how the locations stand that use an owner's token.
 	SetState(ctx context.Context, owner string, state crm.ConnectionState) error
+	// SetScopes notes what an owner's token may do.
+	SetScopes(ctx context.Context, owner string, scopes []string) error
+	// Connections lists all connections.
+	Connections(ctx context.Context) ([]crm.Connection, error)
 }
 
 // Sealer seals what is stored, bound to the row that it stands in.
@@ -218,6 +224,9 @@ func (c *Connections) renew(ctx context.Context, held crm.SealedToken, token pla
 		return plainToken{}, storeAway()
 	}
 	c.note(saving, held.Owner, crm.Connected)
+	if len(grant.Scopes) > 0 {
+		_ = c.Store.SetScopes(saving, held.Owner, grant.Scopes) // people read them, nothing else does
+	}
 	c.remember(held.Owner, renewed)
 	return renewed, nil
 }
@@ -263,10 +272,7 @@ func (c *Connections) spared(ctx context.Context, held crm.SealedToken, token pl
 	letting, stop := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer stop()
 	_ = c.Store.ReleaseToken(letting, held) // else the lease ends by itself
-	failure := &crm.Error{Code: crm.GHLUnavailable, Operation: "ghl token"}
-	if known, ok := errors.AsType[*crm.Error](cause); ok {
-		failure = known
-	}
+	failure := failed(cause)
 	if state := crm.StateOf(failure.Code); state != "" {
 		c.note(letting, held.Owner, state)
 		return plainToken{}, failure
@@ -353,6 +359,14 @@ func (c *Connections) now() time.Time {
 		return c.Now()
 	}
 	return time.Now()
+}
+
+// failed is a failure of GHL's in our words.
+func failed(cause error) *crm.Error {
+	if known, ok := errors.AsType[*crm.Error](cause); ok {
+		return known
+	}
+	return &crm.Error{Code: crm.GHLUnavailable, Operation: "ghl token"}
 }
 
 func unavailable() error { return &crm.Error{Code: crm.GHLUnavailable, Operation: "ghl token"} }

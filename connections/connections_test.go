@@ -107,6 +107,13 @@ func assemble(t fatal, storeURL, ghlURL string) (*connections.Connections, *stor
 
 func sqlite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "store.db") }
 
+func (w *world) connection(location string) crm.Connection {
+	w.t.Helper()
+	connection, err := w.store.Connection(w.t.Context(), location)
+	require.NoError(w.t, err)
+	return connection
+}
+
 // install connects a location or a company as the callback page does.
 func (w *world) install(choice ghltest.Choice) []crm.Connection {
 	w.t.Helper()
@@ -210,7 +217,10 @@ func TestALocationThatComesToACompanyLaterIsConnectedByIt(t *testing.T) {
 	ours, err = w.Adopt(t.Context(), "B", "K")
 	require.NoError(t, err)
 	assert.True(t, ours)
+	assert.Empty(t, w.connection("B").Scopes, "the event tells none")
 	w.token("B")
+	assert.Equal(t, w.connection("A").Scopes, w.connection("B").Scopes, "its token does")
+	assert.NotEmpty(t, w.connection("B").Scopes)
 }
 
 func TestTheCompanyOfALocationThatGetsTheAppByItselfIsFound(t *testing.T) {
@@ -238,6 +248,41 @@ func TestTheCompanyOfALocationThatGetsTheAppByItselfIsFound(t *testing.T) {
 	ours, err = w.Adopt(t.Context(), "S", "")
 	require.NoError(t, err)
 	assert.False(t, ours)
+}
+
+func TestACompanysTokenIsForgottenWhenItIsOfNoUse(t *testing.T) {
+	w := newWorld(t, sqlite(t))
+	for _, location := range []string{"A", "B"} {
+		w.ghl.PutLocation(ghltest.Location{ID: location, Company: "K"})
+	}
+	kept := func() bool {
+		row, err := w.store.Token(t.Context(), crm.CompanyOwner("K"))
+		require.NoError(t, err)
+		return row.Version > 0
+	}
+	w.install(ghltest.Choice{Company: "K"})
+	for _, location := range []string{"A", "B"} {
+		require.NoError(t, w.Disconnect(t.Context(), location))
+		require.NoError(t, w.ForgetCompany(t.Context(), location))
+		assert.True(t, kept(), "GHL takes it, and the next location comes by it")
+	}
+	w.install(ghltest.Choice{Company: "K"})
+	require.NoError(t, w.ghl.Uninstall("company/K"))
+	require.NoError(t, w.Disconnect(t.Context(), "A"))
+	require.NoError(t, w.ForgetCompany(t.Context(), "A"))
+	assert.True(t, kept(), "B uses it")
+	require.NoError(t, w.Disconnect(t.Context(), "B"))
+	w.ghl.Fail(ghltest.Fault{Operation: "oauth.token", Status: 503})
+	w.ghl.Fail(ghltest.Fault{Operation: "oauth.location-token", Status: 503})
+	require.ErrorIs(t, w.ForgetCompany(t.Context(), "B"), &crm.Error{Code: crm.GHLUnavailable}, "it is asked again")
+	assert.True(t, kept())
+	w.ghl.Heal()
+	for range 2 {
+		require.NoError(t, w.ForgetCompany(t.Context(), "B"))
+		assert.False(t, kept())
+	}
+	w.install(ghltest.Choice{Company: "K"})
+	w.token("A")
 }
 
 func TestALocationWithoutTheAppGetsNoTokenOfItsCompany(t *testing.T) {

@@ -1,8 +1,10 @@
 package connections
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/rankrsync/rankrsync/crm"
@@ -148,5 +150,46 @@ func (c *Connections) Disconnect(ctx context.Context, location string) error {
 		return storeAway()
 	}
 	c.forget(crm.LocationOwner(location))
+	return nil
+}
+
+// ForgetCompany forgets the token of a location's company once it is of no use: none of the company's locations is connected, and GHL
+// refuses the token for good, as it does when the company uninstalled the app. While GHL takes it, it is kept: later installs
+// in locations of the company come by it. The location's own connection is to be ended before.
+func (c *Connections) ForgetCompany(ctx context.Context, location string) error {
+	all, err := c.Store.Connections(ctx)
+	if err != nil {
+		return storeAway()
+	}
+	at := slices.IndexFunc(all, func(other crm.Connection) bool { return other.Location == location })
+	if at < 0 || all[at].Kind != crm.MintedToken {
+		return nil
+	}
+	company := all[at].Company
+	if slices.ContainsFunc(all, func(other crm.Connection) bool {
+		return other.Company == company && other.Kind == crm.MintedToken && other.State != crm.Disconnected
+	}) {
+		return nil
+	}
+	before, err := c.Store.Token(ctx, crm.CompanyOwner(company))
+	if err != nil {
+		return storeAway()
+	}
+	_, err = c.ask(ctx, crm.SealedToken{Owner: crm.LocationOwner(location), Kind: crm.MintedToken, Company: company}, plainToken{}, "")
+	switch {
+	case errors.Is(err, &crm.Error{Code: crm.GHLReconnect}):
+	case err == nil || failed(err).Retry() == crm.Never:
+		return nil
+	default:
+		return err
+	}
+	row, err := c.Store.Token(ctx, before.Owner)
+	if err == nil && bytes.Equal(row.Sealed, before.Sealed) { // else somebody installed the app again meanwhile
+		err = c.Store.DropTokenOf(ctx, row)
+	}
+	if err != nil && !errors.Is(err, crm.ErrMoved) {
+		return storeAway()
+	}
+	c.forget(crm.CompanyOwner(company))
 	return nil
 }

@@ -90,6 +90,13 @@ func (s *Store) DropToken(ctx context.Context, owner string) error {
 	})
 }
 
+// DropTokenOf forgets a row that is still what was says; [crm.ErrMoved] when it is not.
+func (s *Store) DropTokenOf(ctx context.Context, was crm.SealedToken) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		return moved(tx.ExecContext(ctx, "DELETE FROM tokens WHERE owner = ? AND version = ?", was.Owner, was.Version))
+	})
+}
+
 // TokenOwners lists the owners of all tokens, after the given one: what is sealed anew goes through them.
 func (s *Store) TokenOwners(ctx context.Context, after string, limit int) ([]string, error) {
 	rows, err := s.read.QueryContext(ctx, "SELECT owner FROM tokens WHERE owner > ? ORDER BY owner LIMIT ?", after, limit)
@@ -179,6 +186,15 @@ func (s *Store) SetState(ctx context.Context, owner string, state crm.Connection
 		_, err := tx.ExecContext(ctx, `UPDATE connections SET state = ?, state_since = ?
 			WHERE (owner = ? OR (company = ? AND company <> '' AND kind = ? AND (? <> ? OR state NOT IN (?, ?)))) AND state <> ? AND state <> ?`,
 			state, millis(tx.now()), owner, company, crm.MintedToken, state, crm.Connected, crm.WrongTenant, crm.ScopesMissing, state, crm.Disconnected)
+		return err
+	})
+}
+
+// SetScopes notes what an owner's token may do.
+func (s *Store) SetScopes(ctx context.Context, owner string, scopes []string) error {
+	return s.writer.write(ctx, func(ctx context.Context, tx tx) error {
+		text := strings.Join(scopes, " ")
+		_, err := tx.ExecContext(ctx, "UPDATE connections SET scopes = ? WHERE owner = ? AND scopes <> ?", text, owner, text)
 		return err
 	})
 }
