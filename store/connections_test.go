@@ -56,6 +56,9 @@ func TestATokenIsRenewedByOneAtATime(t *testing.T) {
 		owners, err := s.TokenOwners(ctx, "", 10)
 		require.NoError(t, err)
 		assert.Equal(t, []string{"location/L"}, owners)
+		older := seen
+		older.Version--
+		require.ErrorIs(t, s.DropTokenOf(ctx, older), crm.ErrMoved)
 		require.NoError(t, s.DropToken(ctx, "location/L"))
 		seen, err = s.Token(ctx, "location/L")
 		require.NoError(t, err)
@@ -132,6 +135,27 @@ func TestAConnectionKeepsTheTimeOfAStateThatStays(t *testing.T) {
 		none, err := s.Connection(ctx, "M")
 		require.NoError(t, err)
 		assert.Empty(t, none.Location)
+	})
+}
+
+func TestScopesAreThoseOfTheTokenThatIsUsed(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		s, _ := open(t, url)
+		ctx := t.Context()
+		for _, location := range []string{"L", "M"} {
+			require.NoError(t, s.PutConnection(ctx, crm.Connection{Location: location, Owner: crm.LocationOwner(location), State: crm.Connected}))
+		}
+		require.NoError(t, s.SetScopes(ctx, "location/L", []string{"contacts.readonly", "locations.readonly"}))
+		for location, want := range map[string][]string{"L": {"contacts.readonly", "locations.readonly"}, "M": {}} {
+			connection, err := s.Connection(ctx, location)
+			require.NoError(t, err)
+			assert.Equal(t, want, connection.Scopes)
+		}
+		require.NoError(t, s.PutToken(ctx, crm.SealedToken{Owner: "company/K", Sealed: []byte("x")}))
+		row, err := s.Token(ctx, "company/K")
+		require.NoError(t, err)
+		require.NoError(t, s.DropTokenOf(ctx, row))
+		require.ErrorIs(t, s.DropTokenOf(ctx, row), crm.ErrMoved)
 	})
 }
 
