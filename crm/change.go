@@ -15,6 +15,7 @@ const (
 	Deleted   Outcome = "deleted"   // gone in GHL, deleted in Rankr
 	Unlinked  Outcome = "unlinked"  // gone in GHL, the adopted record in Rankr kept
 	Gone      Outcome = "gone"      // gone in GHL, and Rankr has no record of ours
+	Excluded  Outcome = "excluded"  // not to be synced, says sync.yaml: nothing of it is in Rankr, or it stays there as it is
 	Problem   Outcome = "problem"   // can't succeed as it is: a person must act
 	Waiting   Outcome = "waiting"   // not done yet: come again after Result.Wait
 )

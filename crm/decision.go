@@ -21,10 +21,13 @@ type Decision struct {
 	Watched []string  `json:"watched,omitempty"`
 	Tags    []string  `json:"tags,omitempty"`
 	At      time.Time `json:"at,omitzero"` // GHL's Date of the read; zero: nothing was ever decided
+
+	// Excluded tells that the contact is not to be synced. What was decided before stays as it was.
+	Excluded bool `json:"excluded,omitempty"`
 }
 
 // Zero tells whether there is nothing to remember.
-func (d Decision) Zero() bool { return d.Empty() && len(d.Watched) == 0 }
+func (d Decision) Zero() bool { return d.Empty() && len(d.Watched) == 0 && !d.Excluded }
 
 // Empty tells whether there is nothing to bring about.
 func (d Decision) Empty() bool {

@@ -5,11 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
+	"slices"
 )
 
 // Fingerprints holds one short keyed hash for each field that has a value. They tell whether a value changed
 // without keeping it.
 type Fingerprints map[string]string
+
+// Names are the names of the fields, sorted.
+func (f Fingerprints) Names() []string { return slices.Sorted(maps.Keys(f)) }
 
 // Fingerprinter hashes values under a key of its own: without one, a phone number's hash could be looked up by
 // hashing all phone numbers. The key is not the one that seals tokens, so rotating that rewrites no contact.

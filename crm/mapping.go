@@ -97,6 +97,9 @@ func (c Contact) NeedsCountry() bool {
 	return number != "" && !strings.HasPrefix(strings.TrimSpace(number), "+") && len(country) != 2
 }
 
+// Phone returns the number as E.164, understood with the country where it has no country code; else as it is.
+func Phone(number, country string) string { return phone(strings.TrimSpace(number), country) }
+
 // phone returns the number as E.164, understood with the first of the countries that makes it a possible one.
 func phone(number string, countries ...string) string {
 	for _, country := range countries {

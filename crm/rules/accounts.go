@@ -53,7 +53,12 @@ func (p *reading) account(entry *ast.MappingNode) {
 	fields := p.fields(entry, "name", "locations", "token", "clientId", "clientSecret", "tokenUrl")
 	account := Account{}
 	account.Name = p.accountName(entry, fields)
-	account.Locations = p.locations(entry, fields)
+	account.Locations = p.ids(entry, fields, func(location string) string {
+		if other := p.rules.accounts.Of(location); other != "" {
+			return "is in accounts/" + other + " already"
+		}
+		return ""
+	})
 	client := fields["clientId"] != nil || fields["clientSecret"] != nil || fields["tokenUrl"] != nil
 	switch {
 	case fields["token"] != nil && client:
@@ -87,7 +92,8 @@ func (p *reading) accountName(entry *ast.MappingNode, fields map[string]ast.Node
 	return name
 }
 
-func (p *reading) locations(entry *ast.MappingNode, fields map[string]ast.Node) []string {
+// ids reads the locations that an entry is for; taken says why one can't be in it.
+func (p *reading) ids(entry *ast.MappingNode, fields map[string]ast.Node, taken func(location string) string) []string {
 	node := p.must(entry, fields, "locations")
 	if node == nil {
 		return nil
@@ -100,14 +106,14 @@ func (p *reading) locations(entry *ast.MappingNode, fields map[string]ast.Node) 
 	var locations []string
 	for _, value := range sequence.Values {
 		location, ok := p.trimmed(value, "a location's id")
-		switch other := p.rules.accounts.Of(location); {
+		switch why := taken(location); {
 		case !ok:
 		case !crm.ValidID(location):
 			p.wrong(value, "%q is no location id (letters, digits, - and _, at most 64)", shown(location))
 		case slices.Contains(locations, location):
 			p.wrong(value, "the location %s is there twice", location)
-		case other != "":
-			p.wrong(value, "the location %s is in accounts/%s already", location, other)
+		case why != "":
+			p.wrong(value, "the location %s %s", location, why)
 		default:
 			locations = append(locations, location)
 		}

@@ -110,20 +110,21 @@ var (
 )
 
 // compile checks an expression against what it sees and what it must come to. An error with a place is a *[file.Error].
-func compile(code string, variables any, want reflect.Type) (*vm.Program, error) {
+// Tables are those that lookup knows.
+func compile(code string, variables any, want reflect.Type, tables map[string]map[string]string) (*vm.Program, error) {
 	if len(code) > maxCode {
 		return nil, fmt.Errorf("it has more than %d bytes", maxCode)
 	}
-	options := append(language(), expr.Env(variables))
+	options := append(language(tables), expr.Env(variables))
 	// The types are checked without the limits: put into an expression, they would hide mistakes from the library.
 	checked, err := guarded(func() (*vm.Program, error) { return expr.Compile(code, options...) })
 	if err != nil {
 		return nil, err
 	}
-	if got := checked.Node().Type(); got != want && got.Kind() != reflect.Interface {
+	if got := checked.Node().Type(); got.Kind() != reflect.Interface && !fits(got, want) {
 		return nil, fmt.Errorf("it must come to %s, not %s", typeNames[want], cmp.Or(typeNames[got], got.String()))
 	}
-	limits := &limits{}
+	limits := &limits{tables: tables}
 	program, err := guarded(func() (*vm.Program, error) { return expr.Compile(code, append(options, expr.Patch(limits))...) })
 	if limits.err != nil {
 		return nil, limits.err
@@ -131,9 +132,17 @@ func compile(code string, variables any, want reflect.Type) (*vm.Program, error)
 	return program, err
 }
 
+// fits tells whether what an expression comes to can go where want is wanted.
+func fits(got, want reflect.Type) bool {
+	if want != anyValue {
+		return got == want
+	}
+	return plain(got) && got != reflect.TypeFor[time.Duration]() || got == reflect.TypeFor[[]string]() || got == reflect.TypeFor[[]any]()
+}
+
 // typeNames are what types are called where people read of them.
 var typeNames = map[reflect.Type]string{
-	boolType: "true or false", textType: "a text", timeType: "a time", reflect.TypeFor[time.Duration](): "a duration",
+	anyValue: "a text, a number, a date, true or false, or a list of texts", boolType: "true or false", textType: "a text", timeType: "a time", reflect.TypeFor[time.Duration](): "a duration",
 	reflect.TypeFor[int](): "a number", reflect.TypeFor[float64](): "a number", reflect.TypeFor[[]string](): "a list", reflect.TypeFor[[]any](): "a list",
 	reflect.TypeFor[contactFields](): "the contact", reflect.TypeFor[taskFields](): "the task", reflect.TypeFor[map[string]any](): "a mapping",
 }
@@ -196,7 +205,7 @@ func explained(what string, variables any) string {
 		return fmt.Sprintf("%s has no %s %s%s", m[1], m[2], m[3], meant(m[3], namesOf(of)))
 	}
 	if m := noSuchName.FindStringSubmatch(what); m != nil {
-		known := slices.Concat(namesOf(reflect.TypeOf(variables)), kept, slices.Sorted(maps.Keys(functions)))
+		known := slices.Concat(namesOf(reflect.TypeOf(variables)), kept, slices.Sorted(maps.Keys(functions)), []string{"lookup"})
 		return "unknown name " + m[1] + meant(m[1], known)
 	}
 	first, _, _ := strings.Cut(what, "\n")

@@ -81,7 +81,8 @@ type reading struct {
 	rules    *Rules
 	added    []ast.Node // for each tag workflow, where it says which tags it adds
 	lines    []string   // of the file
-	rule     string     // that is being read
+	keyed    map[string]ast.Node
+	rule     string // that is being read
 	mistakes []Mistake
 }
 
@@ -147,10 +148,16 @@ func (p *reading) syntax(err error) {
 }
 
 // sections are the keys of a file.
-var sections = []string{"segments", "tagWorkflows", "followUps", "businesses", "rankr"}
+var sections = []string{"tables", "contacts", "tags", "onDelete", "locations", "segments", "tagWorkflows", "followUps", "businesses", "rankr"}
 
 func (p *reading) file(root *ast.MappingNode) {
 	fields := p.fields(root, sections...)
+	p.list(fields["tables"], "tables", "table", p.table)
+	if fields["contacts"] != nil || fields["tags"] != nil || fields["onDelete"] != nil {
+		p.rules.mapping = p.contactsOf(fields, nil)
+	}
+	p.list(fields["locations"], "locations", "entry", p.override)
+	p.sealMappings()
 	p.list(fields["segments"], "segments", "rule", p.segment)
 	p.list(fields["tagWorkflows"], "tagWorkflows", "rule", p.tagWorkflow)
 	p.list(fields["followUps"], "followUps", "rule", p.followUp)
@@ -360,7 +367,7 @@ func (p *reading) expression(rule *ast.MappingNode, fields map[string]ast.Node, 
 	if !ok {
 		return nil
 	}
-	program, err := compile(code, variables, want)
+	program, err := compile(code, variables, want, p.rules.tables)
 	if err != nil {
 		what, offset := where(err)
 		p.wrong(node, "%s: %s%s", name, explained(what, variables), commented(node))

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -13,6 +14,10 @@ import (
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/file"
+	"golang.org/x/text/cases"
+	textlanguage "golang.org/x/text/language"
+
+	"github.com/rankrsync/rankrsync/crm"
 )
 
 // A rule may say less than the library's language: only what answers the same whenever and wherever it is asked, and
@@ -51,16 +56,107 @@ var functions = map[string]function{
 	"join":     {join, []any{new(func([]string, string) string), new(func([]any, string) string)}, true},
 	"replace":  {replace, []any{new(func(string, string, string) string)}, true},
 	"date":     {date, []any{new(func(string) time.Time), new(func(string, string) time.Time), new(func(string, string, string) time.Time)}, false},
+	"title":    {func(p ...any) (any, error) { return bounded(titled(p[0].(string))) }, []any{new(func(string) string)}, true},
+	"e164":     {func(p ...any) (any, error) { return e164(p...) }, []any{new(func(string) string), new(func(string, string) string)}, true},
+	"number":   {func(p ...any) (any, error) { return numberOf(p[0]) }, []any{new(func(any) any)}, false},
+	"bool":     {func(p ...any) (any, error) { return boolOf(p[0]) }, []any{new(func(any) any)}, false},
 	"timezone": {func(p ...any) (any, error) { return zone(p[0].(string)) }, []any{new(func(string) *time.Location)}, false},
 }
 
 // language are the options that make the library's language ours.
-func language() []expr.Option {
-	options := []expr.Option{expr.MaxNodes(maxNodes)}
+func language(tables map[string]map[string]string) []expr.Option {
+	options := []expr.Option{expr.MaxNodes(maxNodes), expr.Function("lookup", lookup(tables), new(func(string, string) string), new(func(string, string, string) string))}
 	for name, f := range functions {
 		options = append(options, expr.Function(name, f.do, f.types...))
 	}
 	return options
+}
+
+// lookup is lookup(table, key) and lookup(table, key, other): what the table has for the key, whatever its case, else other or "".
+func lookup(tables map[string]map[string]string) func(params ...any) (any, error) {
+	return func(params ...any) (any, error) {
+		if value, found := tables[params[0].(string)][folded(params[1].(string))]; found || len(params) == 2 {
+			return value, nil
+		}
+		return params[2], nil
+	}
+}
+
+// titled begins each word with a capital letter and goes on in small ones.
+func titled(text string) string { return cases.Title(textlanguage.Und).String(text) }
+
+// e164 is a phone number as +41…, understood in the country where it has no country code; as it is where it is none.
+func e164(params ...any) (any, error) {
+	country := ""
+	if len(params) == 2 {
+		country = params[1].(string)
+	}
+	return bounded(crm.Phone(params[0].(string), country))
+}
+
+// numberOf reads a number as people write it, "1'234.50" or "CHF 12" too; nothing where there is none.
+func numberOf(value any) (any, error) {
+	switch v := value.(type) {
+	case float64:
+		return v, nil
+	case int:
+		return float64(v), nil
+	case string:
+		if number, err := strconv.ParseFloat(decimal(v), 64); err == nil {
+			return number, nil
+		}
+		return nil, nil
+	case nil:
+		return nil, nil
+	}
+	return nil, errShape
+}
+
+// decimal leaves the digits of a number with a point before its fraction. Of point and comma the one that comes last begins the
+// fraction, unless it is there more than once; a comma alone with three digits behind it stands between thousands.
+func decimal(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r == '.' || r == ',' || r == '-' {
+			return r
+		}
+		return -1
+	}, text)
+	point, comma := strings.LastIndexByte(text, '.'), strings.LastIndexByte(text, ',')
+	fraction := max(point, comma)
+	switch {
+	case fraction < 0:
+		return text
+	case strings.Count(text, text[fraction:fraction+1]) > 1, point < 0 && len(text)-comma == 4:
+		fraction = len(text)
+	}
+	whole := strings.NewReplacer(".", "", ",", "").Replace(text[:fraction])
+	if fraction == len(text) {
+		return whole
+	}
+	return whole + "." + text[fraction+1:]
+}
+
+// boolOf reads yes and no; nothing where it is neither.
+func boolOf(value any) (any, error) {
+	switch v := value.(type) {
+	case bool:
+		return v, nil
+	case float64:
+		return v != 0, nil
+	case int:
+		return v != 0, nil
+	case string:
+		switch folded(v) {
+		case "true", "yes", "y", "1", "on":
+			return true, nil
+		case "false", "no", "n", "0", "off":
+			return false, nil
+		}
+		return nil, nil
+	case nil:
+		return nil, nil
+	}
+	return nil, errShape
 }
 
 // useDefault is default(value, other): other where the value is nothing, or a text or list without content. Zero and false are values.
@@ -227,7 +323,10 @@ func plain(t reflect.Type) bool {
 }
 
 // limits refuses what the language has and rules have not, and puts the calls in that count.
-type limits struct{ err *file.Error }
+type limits struct {
+	err    *file.Error
+	tables map[string]map[string]string
+}
 
 func (l *limits) refuse(at ast.Node, format string, args ...any) {
 	if l.err == nil {
@@ -249,13 +348,30 @@ func (l *limits) Visit(node *ast.Node) {
 	case *ast.MapNode:
 		l.refuse(n, "a mapping can't be made here")
 	case *ast.CallNode:
-		if callee, ok := n.Callee.(*ast.IdentifierNode); ok && functions[callee.Value].costs {
+		callee, ok := n.Callee.(*ast.IdentifierNode)
+		switch {
+		case !ok:
+		case callee.Value == "lookup":
+			l.lookup(n)
+			call(node, "#meter")
+		case functions[callee.Value].costs:
 			call(node, "#meter")
 		}
 	case *ast.BinaryNode:
 		l.binary(node, n)
 	case *ast.MemberNode:
 		l.member(n)
+	}
+}
+
+// lookup wants the table written out, so that one that is not there is found now.
+func (l *limits) lookup(n *ast.CallNode) {
+	name, written := n.Arguments[0].(*ast.StringNode)
+	switch {
+	case !written:
+		l.refuse(n.Arguments[0], "the table's name must be written out")
+	case l.tables[name.Value] == nil:
+		l.refuse(name, "there is no table %q%s", shown(name.Value), meant(name.Value, slices.Collect(maps.Keys(l.tables))))
 	}
 }
 

@@ -26,7 +26,7 @@ var somebody = crm.Contact{
 // workedOut compiles and runs an expression over a contact; want is a value of the type that it must come to.
 func workedOut[T any](t testing.TB, code string, contact crm.Contact) (T, error) {
 	t.Helper()
-	program, err := compile(code, tagVariables{}, reflect.TypeFor[T]())
+	program, err := compile(code, tagVariables{}, reflect.TypeFor[T](), nil)
 	require.NoError(t, err, code)
 	cost := &allowance{}
 	return run[T](program, scope{tagVariables{variablesOf(contact, cost), at}, cost})
@@ -97,7 +97,7 @@ func TestWhatARuleMayNotSay(t *testing.T) {
 		"true || " + strings.Repeat(" ", maxCode):  "it has more than 10000 bytes",
 		strings.Repeat("true && ", maxNodes) + "1": "compilation failed: expression exceeds maximum allowed nodes",
 	} {
-		_, err := compile(code, contactVariables{}, boolType)
+		_, err := compile(code, contactVariables{}, boolType, nil)
 		if assert.Error(t, err, code) {
 			what, _ := where(err)
 			assert.Equal(t, want, what, code)
@@ -146,7 +146,7 @@ func TestARunEndsSoon(t *testing.T) {
 		`1 % len(contact.city) == 0`,
 		`date("2026-01-01", "2006-01-02", "Local").Hour() == 1`,
 	} {
-		program, err := compile(code, contactVariables{}, boolType)
+		program, err := compile(code, contactVariables{}, boolType, nil)
 		require.NoError(t, err, code)
 		cost, before := &allowance{}, cpu(t)
 		_, err = run[bool](program, scope{variablesOf(long, cost), cost})
@@ -209,7 +209,7 @@ func FuzzExpression(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, code string) {
 		before := cpu(t)
-		program, err := compile(code, tagVariables{}, boolType)
+		program, err := compile(code, tagVariables{}, boolType, nil)
 		if err == nil {
 			cost := &allowance{}
 			in := scope{tagVariables{variablesOf(somebody, cost), at}, cost}

@@ -21,6 +21,9 @@ type Rules struct {
 	mirror       bool
 	watched      []string // tags that workflows wait for, sorted
 	accounts     Accounts
+	mapping      *mapping            // of contacts; nil: each field goes to the one of its name
+	overrides    map[string]*mapping // by location, in place of mapping
+	tables       map[string]map[string]string
 }
 
 type segment struct {
