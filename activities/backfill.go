@@ -114,15 +114,16 @@ func (b *Backfills) links(ctx context.Context, location string, documents []crm.
 // inStep tells whether a contact needs no look: its last round saw the change that the listing tells of, and its tags and its
 // business, which may change without one.
 func (b *Backfills) inStep(link crm.Link, document crm.Document) bool {
-	if !knows(link, document) || !link.Sure() {
+	rules := b.Contacts.Rules
+	if !knows(link, document, rules.MappingVersion(link.Location)) || !link.Sure() {
 		return false
 	}
-	if document.Shown == nil || link.Problem != "" {
+	if document.Shown == nil || link.Problem != "" || link.Decision.Excluded {
 		return true
 	}
-	tags := document.Shown.Tags == nil || slices.Equal(crm.FoldTags(document.Shown.Tags), link.Tags)
+	tags := document.Shown.Tags == nil || slices.Equal(rules.Tags(link.Location, crm.FoldTags(document.Shown.Tags)), link.Tags)
 	told := document.Shown.Business != "" || document.Whole
-	return tags && (!told || !b.Contacts.Rules.MirrorsBusinesses() || document.Shown.Business == link.Decision.Business)
+	return tags && (!told || !rules.MirrorsBusinesses() || document.Shown.Business == link.Decision.Business)
 }
 
 // PageOfBackfill asks for the contacts of a listed page to be brought into step.

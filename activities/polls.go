@@ -286,7 +286,7 @@ func (t *tick) unknown(ctx context.Context, documents []crm.Document) ([]names.H
 	var hints []names.Hint
 	for _, document := range documents {
 		link := links[document.Contact]
-		if (!knows(link, document) || t.answer.Forgot && link.Undecided()) && crm.ValidID(document.Contact) {
+		if (!knows(link, document, t.Rules.MappingVersion(t.location)) || t.answer.Forgot && link.Undecided()) && crm.ValidID(document.Contact) {
 			hints = append(hints, names.Hint{Contact: document.Contact, Received: time.Now()})
 		}
 	}
@@ -294,8 +294,8 @@ func (t *tick) unknown(ctx context.Context, documents []crm.Document) ([]names.H
 }
 
 // knows tells whether the contact's last round, one with a problem included, saw the change that the document tells of.
-func knows(link crm.Link, document crm.Document) bool {
-	return link.Version > 0 && !link.Deleted && link.MappingVersion == crm.MappingVersion && !document.Updated.IsZero() &&
+func knows(link crm.Link, document crm.Document, mapping string) bool {
+	return link.Version > 0 && (!link.Deleted || link.Decision.Excluded) && link.MappingVersion == mapping && !document.Updated.IsZero() &&
 		!link.DateUpdated.Before(document.Updated)
 }
 

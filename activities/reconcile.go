@@ -182,6 +182,13 @@ func (c *comparison) suspect(ctx context.Context, link crm.Link, document crm.Do
 		}
 	}
 	shown = crm.Map(shown, place)
+	if c.Contacts.Rules.MappingVersion(c.location) != crm.MappingVersion {
+		mapped, err := c.Contacts.Rules.Map(c.location, shown)
+		if err != nil || mapped.Excluded || !document.Whole { // of what a page leaves out, expressions can't tell
+			return true, nil
+		}
+		shown = crm.Map(mapped.Contact, place)
+	}
 	prints := c.Contacts.Prints.Fields(shown.Fields)
 	for name, print := range prints {
 		wanted := mark(name, print)
@@ -219,7 +226,15 @@ func (c *comparison) confirm(ctx context.Context, link crm.Link, contact, record
 	if err != nil {
 		return err
 	}
-	if record == "" {
+	mapping := round{Contacts: c.Contacts, ref: ref, object: crm.ContactItself}
+	want, err := mapping.wanted(ctx, got)
+	switch {
+	case hasCode(err, crm.RuleFailed): // it has a problem, and nothing to be compared with
+		c.drift(names.Drift{Kind: names.DriftDifferent, Contact: contact, RankrID: record, Code: string(crm.RuleFailed)})
+		return nil
+	case err != nil || want.Excluded: // what is there of one that is not synced is nobody's drift
+		return err
+	case record == "":
 		c.drift(names.Drift{Kind: names.DriftMissing, Contact: contact, Code: string(link.Problem)})
 		return nil
 	}
@@ -232,16 +247,11 @@ func (c *comparison) confirm(ctx context.Context, link crm.Link, contact, record
 	case err != nil:
 		return err
 	}
-	mapping := round{Contacts: c.Contacts, ref: ref}
-	want, err := mapping.mapped(ctx, got)
-	if err != nil {
-		return err
-	}
 	base := link
 	if link.RankrID != record {
 		base.Fields, base.Tags = nil, nil // they belong to another record
 	}
-	plan := crm.PlanByRecord(base, want, crm.Map(have, crm.Location{}))
+	plan := crm.PlanByRecord(base, want.Contact, crm.Map(have, crm.Location{}))
 	found := names.Drift{Kind: names.DriftDifferent, Contact: contact, RankrID: record, Fields: plan.Names(), Code: string(link.Problem)}
 	switch {
 	case link.RankrID != record:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rankrsync/rankrsync/crm"
+	"github.com/rankrsync/rankrsync/crm/rules"
 	"github.com/rankrsync/rankrsync/workflows/names"
 )
 
@@ -34,6 +35,8 @@ type round struct {
 	// listed is the contact as a page of a search showed it whole; nil: it was not.
 	listed   *crm.Contact
 	listedAt time.Time
+	// source is the contact as GHL has it, in the contract's form: rules are worked out on it.
+	source crm.Contact
 }
 
 const (
@@ -76,11 +79,14 @@ func (r *round) once(ctx context.Context) (crm.Result, error) {
 	if err != nil {
 		return r.failed(ctx, was, time.Time{}, err)
 	}
-	want, err := r.mapped(ctx, got)
-	if err != nil {
+	want, err := r.wanted(ctx, got)
+	switch {
+	case err != nil:
 		return r.failed(ctx, was, got.Updated, err)
+	case want.Excluded:
+		return r.exclude(ctx, was, seen, want, at)
 	}
-	return r.align(ctx, was, seen, want, at)
+	return r.align(ctx, was, seen, want.Contact, at)
 }
 
 // read reads the contact, or takes it as a page showed it. The page's index may lag behind the contact: what it shows counts
@@ -136,7 +142,7 @@ func (r *round) early(ctx context.Context, was crm.Link) (crm.Result, bool, erro
 
 // covered tells whether a finished round already read GHL after what the hint tells of.
 func (r *round) covered(was crm.Link) bool {
-	return !r.hint.At.IsZero() && was.Sure() && was.Problem == "" && was.MappingVersion == crm.MappingVersion &&
+	return !r.hint.At.IsZero() && was.Sure() && was.Problem == "" && was.MappingVersion == r.mappingVersion() &&
 		!r.hint.At.Add(coverMargin).After(was.Covered)
 }
 
@@ -220,6 +226,27 @@ func (r *round) mapped(ctx context.Context, got crm.Contact) (crm.Contact, error
 	return crm.Map(got, location), nil
 }
 
+// wanted is the record that Rankr should hold of GHL's contact. A business goes as it is.
+func (r *round) wanted(ctx context.Context, got crm.Contact) (rules.Mapped, error) {
+	var err error
+	if r.source, err = r.mapped(ctx, got); err != nil || r.object != crm.ContactItself {
+		return rules.Mapped{Contact: r.source}, err
+	}
+	want, err := r.Rules.Map(r.ref.Location, r.source)
+	if err == nil && !want.Excluded && r.mappingVersion() != crm.MappingVersion {
+		want.Contact, err = r.mapped(ctx, want.Contact) // what expressions came to has its form to find, too
+	}
+	return want, err
+}
+
+// mappingVersion names the mapping that the round applies.
+func (r *round) mappingVersion() string {
+	if r.object != crm.ContactItself {
+		return crm.MappingVersion
+	}
+	return r.Rules.MappingVersion(r.ref.Location)
+}
+
 // align compares what GHL has with what Rankr has, and writes the difference.
 func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Contact, at time.Time) (crm.Result, error) {
 	target := was.RankrID
@@ -262,6 +289,9 @@ func (r *round) decide(was crm.Link, want crm.Contact, at time.Time) crm.Decisio
 	if before.At.IsZero() {
 		before.At = was.Covered // there was nothing to decide, but the contact is not new
 	}
+	if r.source.ID != "" {
+		want = r.source
+	}
 	return r.Rules.Decide(before, want, at)
 }
 
@@ -272,7 +302,7 @@ func (r *round) finished(was crm.Link, seen sight, at time.Time) crm.Link {
 	if !at.IsZero() { // else nothing was read in GHL
 		next.LastRead, next.Covered = at, at
 	}
-	next.Finished, next.Problem, next.MappingVersion = was.Now, "", crm.MappingVersion
+	next.Finished, next.Problem, next.MappingVersion = was.Now, "", r.mappingVersion()
 	if !was.Sure() && seen.looked && !was.Now.Before(was.UnsureSince.Add(r.Lease)) {
 		next.UnsureSince = time.Time{}
 	}
@@ -373,6 +403,9 @@ func (r *round) beginWithContact(ctx context.Context) (was, contact crm.Link, re
 // belongs ends a round of what belongs to a contact when that has no record yet, or none any more.
 func (r *round) belongs(ctx context.Context, was, contact crm.Link) (crm.Result, bool, error) {
 	switch {
+	case contact.Decision.Excluded && contact.RankrID != "" && was.Sure(): // what is there stays as it is
+		result, err := r.advance(ctx, was, r.finished(was, sight{}, contact.LastRead), crm.Result{Outcome: crm.Excluded})
+		return result, true, err
 	case contact.RankrID != "":
 		return crm.Result{}, false, nil
 	case contact.Deleted:
@@ -533,7 +566,7 @@ func (r *round) broken(ctx context.Context, held, done, next crm.Link, cause err
 	}
 	var problem *crm.ProblemRecord
 	if e.Retry() == crm.Never && !again {
-		done.Problem, done.Finished, done.DateUpdated, done.MappingVersion = e.Code, held.Now, next.DateUpdated, crm.MappingVersion
+		done.Problem, done.Finished, done.DateUpdated, done.MappingVersion = e.Code, held.Now, next.DateUpdated, r.mappingVersion()
 		problem = r.problem(e)
 		if err := r.parkLocation(ctx, e.Code); err != nil {
 			return crm.Result{}, err
@@ -567,7 +600,7 @@ func (r *round) failed(ctx context.Context, was crm.Link, updated time.Time, err
 func (r *round) park(ctx context.Context, was crm.Link, updated time.Time, e *crm.Error) (crm.Result, error) {
 	e = r.named(e)
 	next := was
-	next.Finished, next.Problem, next.MappingVersion = was.Now, e.Code, crm.MappingVersion
+	next.Finished, next.Problem, next.MappingVersion = was.Now, e.Code, r.mappingVersion()
 	if !updated.IsZero() {
 		next.DateUpdated = updated // the poll leaves it alone until it moves
 	}
@@ -641,25 +674,73 @@ func (r *round) gone(ctx context.Context, was crm.Link, seen sight, at time.Time
 			return r.failed(ctx, was, time.Time{}, err)
 		}
 	}
-	target, ours := was.RankrID, was.CreatedByUs
-	if seen.looked {
-		target = ""
+	next := r.finished(was, seen, at)
+	next.DateUpdated, next.Decision = time.Time{}, crm.Decision{}
+	if target, _ := r.target(was, seen); target != "" {
+		if _, _, err := r.Source.Location(ctx, r.ref.Location); err != nil {
+			return r.failed(ctx, was, time.Time{}, err)
+		}
 	}
-	if seen.record != nil {
-		target = seen.record.ID
-		ours = ours || was.Intent.Create && seen.record.ExternalID == r.ref.Contact
+	keep := r.KeepDeleted
+	if r.object == crm.ContactItself {
+		if said, is := r.Rules.KeepsDeleted(r.ref.Location); is {
+			keep = said
+		}
+	}
+	return r.part(ctx, was, next, seen, keep, crm.Gone)
+}
+
+// target is the record in Rankr that is this contact's, and whether we made it.
+func (r *round) target(was crm.Link, seen sight) (id string, ours bool) {
+	switch {
+	case seen.record != nil:
+		return seen.record.ID, was.CreatedByUs || was.Intent.Create && seen.record.ExternalID == r.ref.Contact
+	case seen.looked:
+		return "", was.CreatedByUs
+	}
+	return was.RankrID, was.CreatedByUs
+}
+
+// exclude ends a round of a contact that is not to be synced.
+func (r *round) exclude(ctx context.Context, was crm.Link, seen sight, want rules.Mapped, at time.Time) (crm.Result, error) {
+	parts := want.OnLeave != rules.LeaveKeep
+	if parts && was.RankrID != "" && !seen.looked { // what is about to be deleted must still be this contact's
+		var err error
+		if seen, err = r.look(ctx, was); err != nil {
+			return r.failed(ctx, was, want.Updated, err)
+		}
 	}
 	next := r.finished(was, seen, at)
-	next.RankrID, next.CreatedByUs, next.Fields, next.Tags, next.Deleted = "", false, nil, nil, true
-	next.DateUpdated, next.Decision = time.Time{}, crm.Decision{}
-	if target == "" {
-		return r.advance(ctx, was, next, crm.Result{Outcome: crm.Gone})
+	next.DateUpdated = want.Updated
+	target, ours := r.target(was, seen)
+	if target == "" || parts {
+		next.Decision = crm.Decision{Excluded: true}
+		return r.part(ctx, was, next, seen, want.OnLeave != rules.LeaveDelete, crm.Excluded)
 	}
-	if _, _, err := r.Source.Location(ctx, r.ref.Location); err != nil {
-		return r.failed(ctx, was, time.Time{}, err)
+	next.Decision.Excluded, next.Deleted = true, false
+	next.RankrID, next.CreatedByUs = target, ours
+	if seen.record != nil { // what a write that was never answered left there is known now
+		have := crm.Fields{}
+		for _, name := range slices.Concat(was.Fields.Names(), was.Intent.Fields) {
+			if value, there := seen.record.Fields[name]; there {
+				have[name] = value
+			}
+		}
+		left := crm.FoldTags(slices.Concat(was.Tags, was.Intent.Tags))
+		next.Fields, next.Tags = r.Prints.Fields(have), crm.Without(left, crm.Without(left, seen.record.Tags))
+	}
+	return r.advance(ctx, was, next, crm.Result{Outcome: crm.Excluded, RankrID: target})
+}
+
+// part lets go of the contact's record, which is deleted if we made it and it is not to be kept. None is how it ends when there is no record.
+func (r *round) part(ctx context.Context, was, next crm.Link, seen sight, keep bool, none crm.Outcome) (crm.Result, error) {
+	target, ours := r.target(was, seen)
+	next.RankrID, next.CreatedByUs, next.Fields, next.Tags, next.Deleted = "", false, nil, nil, true
+	if target == "" {
+		return r.advance(ctx, was, next, crm.Result{Outcome: none})
 	}
 	next.Generation++
-	claim := crm.Claim{RankrID: target, Created: ours, Intent: was.Intent, Delete: ours && !r.KeepDeleted}
+	claim := crm.Claim{RankrID: target, Created: ours, Intent: was.Intent, Delete: ours && !keep}
 	result := crm.Result{Outcome: crm.Unlinked, RankrID: target, Fields: []string{"externalId"}}
 	if claim.Delete {
 		result = crm.Result{Outcome: crm.Deleted, RankrID: target}
