@@ -213,11 +213,7 @@ func (p *backfilling) one(ctx context.Context, document crm.Document, at time.Ti
 		if err := p.align(ctx, ref); err != nil {
 			return err
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.answer.Known++
-		p.progress.Done = append(p.progress.Done, document.Contact)
-		activity.RecordHeartbeat(ctx, p.progress)
+		p.note(ctx, document.Contact, func() { p.answer.Known++ })
 		return nil
 	}
 	r := round{Contacts: p.page.Contacts, ref: ref, object: crm.ContactItself, hint: hint, doubt: p.retry, listedAt: at}
@@ -254,8 +250,51 @@ type SurveyRound struct {
 	Location string `json:"location"`
 }
 
-// maxSurvey bounds what a survey keeps of Rankr's records: three fingerprints each.
+// maxSurvey bounds what a walk of Rankr's records may find: a survey keeps three fingerprints of each, a comparison more.
 const maxSurvey = 1_000_000
+
+// eachContact walks a location's contacts in the order in which they were added, a page of 500 at a time with the links of its contacts.
+func (b *Backfills) eachContact(ctx context.Context, location string, do func(page crm.Page, links map[string]crm.Link) error) error {
+	seen, after := 0, ""
+	for {
+		page, err := b.Source.ContactsAfter(ctx, location, after, listingSize)
+		if err != nil {
+			return err
+		}
+		links, err := b.links(ctx, location, page.Documents)
+		if err != nil {
+			return err
+		}
+		if err := do(page, links); err != nil {
+			return err
+		}
+		activity.RecordHeartbeat(ctx)
+		n := len(page.Documents)
+		if seen += n; n == 0 || seen >= page.Total && n < listingSize {
+			return nil
+		}
+		after = page.Documents[n-1].After
+	}
+}
+
+// eachRecord walks the records of the location's Rankr account, a page at a time. More than [maxSurvey] are an error of the operation.
+func (b *Backfills) eachRecord(ctx context.Context, location, operation string, do func(records []crm.Contact)) error {
+	seen := 0
+	for after := ""; ; {
+		records, next, err := b.Destination.Records(ctx, location, after)
+		if err != nil {
+			return err
+		}
+		if seen += len(records); seen > maxSurvey {
+			return &crm.Error{Code: crm.InvalidInput, Operation: operation, Fields: []string{"records"}}
+		}
+		do(records)
+		activity.RecordHeartbeat(ctx)
+		if after = next; next == "" {
+			return nil
+		}
+	}
+}
 
 // Survey reads both sides by pages, writes nothing, and tells how the contacts would find their records. What search documents do
 // not show unaltered is left aside: it decides no match.
@@ -287,22 +326,11 @@ type survey struct {
 }
 
 func (s *survey) records(ctx context.Context) error {
-	for after := ""; ; {
-		records, next, err := s.Destination.Records(ctx, s.location, after)
-		if err != nil {
-			return err
-		}
+	return s.eachRecord(ctx, s.location, "survey", func(records []crm.Contact) {
 		for _, record := range records {
 			s.keep(crm.Map(record, crm.Location{}))
 		}
-		activity.RecordHeartbeat(ctx)
-		if next == "" {
-			return nil
-		}
-		if after = next; s.found.Records > maxSurvey {
-			return &crm.Error{Code: crm.InvalidInput, Operation: "survey", Fields: []string{"records"}}
-		}
-	}
+	})
 }
 
 func (s *survey) keep(record crm.Contact) {
@@ -327,29 +355,20 @@ func (s *survey) keep(record crm.Contact) {
 }
 
 func (s *survey) contacts(ctx context.Context) error {
-	for after := ""; ; {
-		page, err := s.Source.ContactsAfter(ctx, s.location, after, listingSize)
-		if err != nil {
-			return err
-		}
+	err := s.eachContact(ctx, s.location, func(page crm.Page, links map[string]crm.Link) error {
 		s.found.GHLCalls++
 		s.found.Left = page.Left
-		links, err := s.links(ctx, s.location, page.Documents)
-		if err != nil {
-			return err
-		}
 		for _, document := range page.Documents {
 			if err := s.match(ctx, links[document.Contact], document); err != nil {
 				return err
 			}
-			after = document.After
 		}
-		activity.RecordHeartbeat(ctx)
-		if len(page.Documents) == 0 || s.found.Contacts >= page.Total && len(page.Documents) < listingSize {
-			s.cost()
-			return nil
-		}
+		return nil
+	})
+	if err == nil {
+		s.cost()
 	}
+	return err
 }
 
 // match counts one contact by what would find its record.
@@ -389,13 +408,10 @@ func (s *survey) keys(ctx context.Context, document crm.Document) (email, phone 
 	if document.Shown == nil {
 		return 0, 0, nil
 	}
-	shown, place := *document.Shown, crm.Location{ID: s.location}
-	if shown.NeedsCountry() {
-		if place, err = s.Contacts.place(ctx, s.location); err != nil {
-			return 0, 0, err
-		}
+	shown, err := s.Contacts.mapped(ctx, s.location, *document.Shown)
+	if err != nil {
+		return 0, 0, err
 	}
-	shown = crm.Map(shown, place)
 	keys := shown.Keys(crm.Ref{Location: s.location, Contact: document.Contact})
 	if keys.Email != "" {
 		email = s.emails[s.Contacts.Prints.Bytes([]byte("email"), []byte(keys.Email))]

@@ -40,7 +40,7 @@ func (b *Businesses) BringBusinessIntoStep(ctx context.Context, in BusinessRound
 	return Answer{Result: result, Searchable: b.Contacts.Searchable()}, nil
 }
 
-// asContacts lets the protocol work on businesses: it sees them as contacts without tags.
+// asContacts lets the protocol work on businesses: it sees them as contacts without tags, and without rules.
 func (b *Businesses) asContacts() *Contacts {
 	c := b.Contacts
 	return &Contacts{

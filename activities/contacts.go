@@ -335,30 +335,33 @@ func (p *page) pass(ctx context.Context, hint names.Hint) error {
 	if err := nudgeError(p.Nudge.Contact(ctx, p.location, hint)); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.progress.Answer.HandedOver++
-	p.progress.Done = append(p.progress.Done, hint.Contact)
-	activity.RecordHeartbeat(ctx, p.progress)
+	p.note(ctx, hint.Contact, func() { p.progress.Answer.HandedOver++ })
 	return nil
 }
 
-// finish notes how a contact ended. Only what is finished is noted: a crash repeats at most what was in hand.
+// finish notes how a contact ended.
 func (p *page) finish(ctx context.Context, hint names.Hint, result crm.Result) error {
+	p.note(ctx, hint.Contact, func() {
+		if result.Wait > 0 {
+			if result.Outcome != crm.Waiting {
+				hint = names.Hint{Contact: hint.Contact, Confirm: true} // this change is done
+			}
+			p.progress.Answer.Waiting = append(p.progress.Answer.Waiting, names.Reference{Hint: hint, NotBefore: time.Now().Add(result.Wait)})
+		}
+		if result.Outcome != crm.Waiting {
+			p.progress.Answer.Outcomes[result.Outcome]++
+		}
+	})
+	return nil
+}
+
+// note counts a contact that is finished. Only what is finished is noted: a crash repeats at most what was in hand.
+func (p *page) note(ctx context.Context, contact string, count func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if result.Wait > 0 {
-		if result.Outcome != crm.Waiting {
-			hint = names.Hint{Contact: hint.Contact, Confirm: true} // this change is done
-		}
-		p.progress.Answer.Waiting = append(p.progress.Answer.Waiting, names.Reference{Hint: hint, NotBefore: time.Now().Add(result.Wait)})
-	}
-	if result.Outcome != crm.Waiting {
-		p.progress.Answer.Outcomes[result.Outcome]++
-	}
-	p.progress.Done = append(p.progress.Done, hint.Contact)
+	count()
+	p.progress.Done = append(p.progress.Done, contact)
 	activity.RecordHeartbeat(ctx, p.progress)
-	return nil
 }
 
 // ofItsOwn tells a failure of one contact from a system that is away, which would meet the rest of the page as well. A

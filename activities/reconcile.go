@@ -99,17 +99,10 @@ func (c *comparison) marks(contact crm.Contact) []uint64 {
 }
 
 func (c *comparison) readRecords(ctx context.Context) error {
-	for after := ""; ; {
-		records, next, err := c.Destination.Records(ctx, c.location, after)
-		if err != nil {
-			return err
-		}
+	return c.eachRecord(ctx, c.location, "reconcile", func(records []crm.Contact) {
 		c.result.RankrCalls++
+		c.result.Records += len(records)
 		for _, record := range records {
-			c.result.Records++
-			if c.result.Records > maxSurvey {
-				return &crm.Error{Code: crm.InvalidInput, Operation: "reconcile", Fields: []string{"records"}}
-			}
 			if record.ExternalID == "" {
 				continue
 			}
@@ -119,36 +112,20 @@ func (c *comparison) readRecords(ctx context.Context) error {
 			}
 			c.records[record.ExternalID] = &kept{id: record.ID, marks: c.marks(crm.Map(record, crm.Location{}))}
 		}
-		activity.RecordHeartbeat(ctx)
-		if after = next; next == "" {
-			return nil
-		}
-	}
+	})
 }
 
 func (c *comparison) readContacts(ctx context.Context) error {
-	for after := ""; ; {
-		page, err := c.Source.ContactsAfter(ctx, c.location, after, listingSize)
-		if err != nil {
-			return err
-		}
+	return c.eachContact(ctx, c.location, func(page crm.Page, links map[string]crm.Link) error {
 		c.result.GHLCalls++
-		links, err := c.links(ctx, c.location, page.Documents)
-		if err != nil {
-			return err
-		}
+		c.result.Contacts += len(page.Documents)
 		for _, document := range page.Documents {
-			after = document.After
-			c.result.Contacts++
 			if err := c.compare(ctx, links[document.Contact], document); err != nil {
 				return err
 			}
 		}
-		activity.RecordHeartbeat(ctx)
-		if len(page.Documents) == 0 || c.result.Contacts >= page.Total && len(page.Documents) < listingSize {
-			return nil
-		}
-	}
+		return nil
+	})
 }
 
 // compare holds one contact against its record.
@@ -171,23 +148,16 @@ func (c *comparison) compare(ctx context.Context, link crm.Link, document crm.Do
 
 // suspect tells whether a read of both sides is worth its calls.
 func (c *comparison) suspect(ctx context.Context, link crm.Link, document crm.Document, record *kept) (bool, error) {
-	if document.Shown == nil || link.RankrID != record.id || !c.inStep(link, document) {
+	partial := !document.Whole && c.Contacts.Rules.Maps(c.location) // of what a page leaves out, expressions can't tell
+	if document.Shown == nil || partial || link.RankrID != record.id || !c.inStep(link, document) {
 		return true, nil
 	}
-	shown, place := *document.Shown, crm.Location{ID: c.location}
-	if shown.NeedsCountry() {
-		var err error
-		if place, err = c.Contacts.place(ctx, c.location); err != nil {
-			return false, err
-		}
+	_, shown, err := c.Contacts.wanted(ctx, c.location, *document.Shown)
+	if hasCode(err, crm.RuleFailed) || err == nil && shown.Excluded {
+		return true, nil
 	}
-	shown = crm.Map(shown, place)
-	if c.Contacts.Rules.MappingVersion(c.location) != crm.MappingVersion {
-		mapped, err := c.Contacts.Rules.Map(c.location, shown)
-		if err != nil || mapped.Excluded || !document.Whole { // of what a page leaves out, expressions can't tell
-			return true, nil
-		}
-		shown = crm.Map(mapped.Contact, place)
+	if err != nil {
+		return false, err
 	}
 	prints := c.Contacts.Prints.Fields(shown.Fields)
 	for name, print := range prints {
@@ -226,8 +196,7 @@ func (c *comparison) confirm(ctx context.Context, link crm.Link, contact, record
 	if err != nil {
 		return err
 	}
-	mapping := round{Contacts: c.Contacts, ref: ref, object: crm.ContactItself}
-	want, err := mapping.wanted(ctx, got)
+	_, want, err := c.Contacts.wanted(ctx, c.location, got)
 	switch {
 	case hasCode(err, crm.RuleFailed): // it has a problem, and nothing to be compared with
 		c.drift(names.Drift{Kind: names.DriftDifferent, Contact: contact, RankrID: record, Code: string(crm.RuleFailed)})

@@ -35,8 +35,6 @@ type round struct {
 	// listed is the contact as a page of a search showed it whole; nil: it was not.
 	listed   *crm.Contact
 	listedAt time.Time
-	// source is the contact as GHL has it, in the contract's form: rules are worked out on it.
-	source crm.Contact
 }
 
 const (
@@ -79,14 +77,14 @@ func (r *round) once(ctx context.Context) (crm.Result, error) {
 	if err != nil {
 		return r.failed(ctx, was, time.Time{}, err)
 	}
-	want, err := r.wanted(ctx, got)
+	source, want, err := r.wanted(ctx, r.ref.Location, got)
 	switch {
 	case err != nil:
 		return r.failed(ctx, was, got.Updated, err)
 	case want.Excluded:
 		return r.exclude(ctx, was, seen, want, at)
 	}
-	return r.align(ctx, was, seen, want.Contact, at)
+	return r.align(ctx, was, seen, want.Contact, r.decide(was, source, at), at)
 }
 
 // read reads the contact, or takes it as a page showed it. The page's index may lag behind the contact: what it shows counts
@@ -215,28 +213,28 @@ func (r *round) asWritten(was crm.Link, seen sight) bool {
 
 // mapped brings GHL's contact into the form of the contract; the location is read only where a phone number can't be
 // understood without its country.
-func (r *round) mapped(ctx context.Context, got crm.Contact) (crm.Contact, error) {
-	location := crm.Location{ID: r.ref.Location}
+func (c *Contacts) mapped(ctx context.Context, location string, got crm.Contact) (crm.Contact, error) {
+	place := crm.Location{ID: location}
 	if got.NeedsCountry() {
 		var err error
-		if location, err = r.place(ctx, r.ref.Location); err != nil {
+		if place, err = c.place(ctx, location); err != nil {
 			return crm.Contact{}, err
 		}
 	}
-	return crm.Map(got, location), nil
+	return crm.Map(got, place), nil
 }
 
-// wanted is the record that Rankr should hold of GHL's contact. A business goes as it is.
-func (r *round) wanted(ctx context.Context, got crm.Contact) (rules.Mapped, error) {
-	var err error
-	if r.source, err = r.mapped(ctx, got); err != nil || r.object != crm.ContactItself {
-		return rules.Mapped{Contact: r.source}, err
+// wanted is the record that Rankr should hold of GHL's contact. Source is the contact in the form of the contract, which rules are
+// worked out on.
+func (c *Contacts) wanted(ctx context.Context, location string, got crm.Contact) (source crm.Contact, want rules.Mapped, err error) {
+	if source, err = c.mapped(ctx, location, got); err != nil {
+		return source, want, err
 	}
-	want, err := r.Rules.Map(r.ref.Location, r.source)
-	if err == nil && !want.Excluded && r.mappingVersion() != crm.MappingVersion {
-		want.Contact, err = r.mapped(ctx, want.Contact) // what expressions came to has its form to find, too
+	want, err = c.Rules.Map(location, source)
+	if err == nil && !want.Excluded && c.Rules.Maps(location) {
+		want.Contact, err = c.mapped(ctx, location, want.Contact) // what expressions came to has its form to find, too
 	}
-	return want, err
+	return source, want, err
 }
 
 // mappingVersion names the mapping that the round applies.
@@ -248,7 +246,7 @@ func (r *round) mappingVersion() string {
 }
 
 // align compares what GHL has with what Rankr has, and writes the difference.
-func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Contact, at time.Time) (crm.Result, error) {
+func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Contact, decision crm.Decision, at time.Time) (crm.Result, error) {
 	target := was.RankrID
 	if seen.looked {
 		target = ""
@@ -273,7 +271,7 @@ func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Co
 	next := r.finished(was, seen, at)
 	next.RankrID, next.Deleted = target, false
 	next.Fields, next.Tags = r.Prints.Fields(want.Fields), want.Tags
-	next.DateUpdated, next.Decision = want.Updated, r.decide(was, want, at)
+	next.DateUpdated, next.Decision = want.Updated, decision
 	if target != was.RankrID {
 		next.CreatedByUs = was.Intent.Create && have != nil && have.ExternalID == r.ref.Contact
 	}
@@ -283,16 +281,13 @@ func (r *round) align(ctx context.Context, was crm.Link, seen sight, want crm.Co
 	return r.update(ctx, was, next, want, have)
 }
 
-// decide works out what the rules say of the contact whose row is was.
-func (r *round) decide(was crm.Link, want crm.Contact, at time.Time) crm.Decision {
+// decide works out what the rules say of the contact whose row is was. Source is the contact in the form of the contract.
+func (r *round) decide(was crm.Link, source crm.Contact, at time.Time) crm.Decision {
 	before := was.Decision
 	if before.At.IsZero() {
 		before.At = was.Covered // there was nothing to decide, but the contact is not new
 	}
-	if r.source.ID != "" {
-		want = r.source
-	}
-	return r.Rules.Decide(before, want, at)
+	return r.Rules.Decide(before, source, at)
 }
 
 // finished is the row after a round that ended well. Unsure ends only with a look at Rankr that is at least a lease
@@ -668,11 +663,9 @@ func asResult(e *crm.Error) crm.Result {
 // gone brings a contact into step that GHL no longer has. A 404 alone is no evidence: a wrong tenant, an outage or a
 // proxy answers so too. The location must answer well, with the same token, in the same round.
 func (r *round) gone(ctx context.Context, was crm.Link, seen sight, at time.Time) (crm.Result, error) {
-	if was.RankrID != "" && !seen.looked { // what is about to be deleted must still be this contact's
-		var err error
-		if seen, err = r.look(ctx, was); err != nil {
-			return r.failed(ctx, was, time.Time{}, err)
-		}
+	seen, err := r.certain(ctx, was, seen)
+	if err != nil {
+		return r.failed(ctx, was, time.Time{}, err)
 	}
 	next := r.finished(was, seen, at)
 	next.DateUpdated, next.Decision = time.Time{}, crm.Decision{}
@@ -681,13 +674,16 @@ func (r *round) gone(ctx context.Context, was crm.Link, seen sight, at time.Time
 			return r.failed(ctx, was, time.Time{}, err)
 		}
 	}
-	keep := r.KeepDeleted
-	if r.object == crm.ContactItself {
-		if said, is := r.Rules.KeepsDeleted(r.ref.Location); is {
-			keep = said
-		}
+	keep, said := r.Rules.KeepsDeleted(r.ref.Location)
+	return r.part(ctx, was, next, seen, keep || !said && r.KeepDeleted, crm.Gone)
+}
+
+// certain looks at the record that is about to go, unless somebody did: it must still be this contact's.
+func (r *round) certain(ctx context.Context, was crm.Link, seen sight) (sight, error) {
+	if was.RankrID == "" || seen.looked {
+		return seen, nil
 	}
-	return r.part(ctx, was, next, seen, keep, crm.Gone)
+	return r.look(ctx, was)
 }
 
 // target is the record in Rankr that is this contact's, and whether we made it.
@@ -704,9 +700,9 @@ func (r *round) target(was crm.Link, seen sight) (id string, ours bool) {
 // exclude ends a round of a contact that is not to be synced.
 func (r *round) exclude(ctx context.Context, was crm.Link, seen sight, want rules.Mapped, at time.Time) (crm.Result, error) {
 	parts := want.OnLeave != rules.LeaveKeep
-	if parts && was.RankrID != "" && !seen.looked { // what is about to be deleted must still be this contact's
+	if parts {
 		var err error
-		if seen, err = r.look(ctx, was); err != nil {
+		if seen, err = r.certain(ctx, was, seen); err != nil {
 			return r.failed(ctx, was, want.Updated, err)
 		}
 	}

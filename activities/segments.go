@@ -99,7 +99,7 @@ func (g *segmentation) afresh(ctx context.Context, was, contact crm.Link) (crm.R
 		result, err := g.failed(ctx, was, time.Time{}, err)
 		return result, true, err
 	}
-	mapped, err := g.mapped(ctx, got)
+	mapped, err := g.mapped(ctx, g.ref.Location, got)
 	if err != nil {
 		result, err := g.failed(ctx, was, time.Time{}, err)
 		return result, true, err

@@ -21,7 +21,7 @@ func (g *segmentation) automate(ctx context.Context, workflow rules.TagWorkflow,
 	if err != nil {
 		return err
 	}
-	contact, err := g.mapped(ctx, got)
+	contact, err := g.mapped(ctx, g.ref.Location, got)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"regexp"
@@ -90,6 +91,9 @@ func (r *Rules) mappingOf(location string) *mapping {
 	return r.mapping
 }
 
+// Maps tells whether the file says anything of the location's contacts: else they go as they are.
+func (r *Rules) Maps(location string) bool { return r.mappingOf(location) != nil }
+
 // MappingVersion names the mapping of a location's contacts. A link remembers it, so that a contact whose mapping changed is compared
 // again although GHL's record did not move.
 func (r *Rules) MappingVersion(location string) string {
@@ -125,13 +129,13 @@ func (r *Rules) Map(location string, contact crm.Contact) (Mapped, error) {
 }
 
 func (m *mapping) apply(contact crm.Contact) (mapped Mapped, failed []string) {
-	in := &scope{}
+	in := scope{}
 	if m.include != nil || slices.ContainsFunc(m.fields, func(t target) bool { return t.value != nil }) {
 		cost := &allowance{}
-		in = &scope{variablesOf(contact, cost), cost}
+		in = scope{variablesOf(contact, cost), cost}
 	}
 	if m.include != nil {
-		switch included, err := run[bool](m.include, *in); {
+		switch included, err := run[bool](m.include, in); {
 		case err != nil:
 			return Mapped{}, []string{"contacts/include"}
 		case !included:
@@ -141,24 +145,21 @@ func (m *mapping) apply(contact crm.Contact) (mapped Mapped, failed []string) {
 	mapped.Contact = contact
 	fields := make(crm.Fields, len(contact.Fields))
 	if !m.bare {
-		for name, value := range contact.Fields {
-			fields[name] = value
-		}
+		maps.Copy(fields, contact.Fields)
 	}
 	for _, t := range m.fields {
-		delete(fields, t.name)
-	}
-	for _, t := range m.fields {
-		value, err := t.of(contact, *in)
+		value, err := t.of(contact, in)
 		switch {
 		case err != nil:
 			failed = append(failed, t.rule())
-		case value != nil:
+		case value == nil:
+			delete(fields, t.name)
+		default:
 			fields[t.name] = value
 		}
 	}
 	mapped.Fields = fields
-	mapped.Tags = slices.DeleteFunc(slices.Clone(contact.Tags), func(tag string) bool { return !m.synced(tag) })
+	mapped.Tags = m.synced(contact.Tags)
 	return mapped, failed
 }
 
@@ -227,10 +228,12 @@ func (t target) fit(value any) (any, error) {
 	return nil, errShape
 }
 
-// synced tells whether a tag is kept in step.
-func (m *mapping) synced(tag string) bool {
-	like := func(pattern string) bool { return matches(pattern, tag) }
-	return !m.noTags && (m.only == nil || slices.ContainsFunc(m.only, like)) && !slices.ContainsFunc(m.except, like)
+// synced are those of the tags that are kept in step.
+func (m *mapping) synced(tags []string) []string {
+	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool {
+		like := func(pattern string) bool { return matches(pattern, tag) }
+		return m.noTags || m.only != nil && !slices.ContainsFunc(m.only, like) || slices.ContainsFunc(m.except, like)
+	})
 }
 
 // matches tells whether a tag is one, or like one with * for any characters.
@@ -260,29 +263,7 @@ func (r *Rules) Tags(location string, tags []string) []string {
 	if m == nil {
 		return tags
 	}
-	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return !m.synced(tag) })
-}
-
-// Explained is the rule that decides a field of the record, and where its value comes from.
-type Explained struct {
-	Rule   string // "contacts/fields/email"; empty: no rule, the field of the same name
-	Source string // the field or the expression; empty: the field is left alone
-}
-
-// Explain tells where the value of a field of the record comes from.
-func (r *Rules) Explain(location, field string) Explained {
-	m := r.mappingOf(location)
-	if m != nil {
-		for _, t := range m.fields {
-			if t.name == field {
-				return Explained{t.rule(), cmp.Or(t.source, t.code)}
-			}
-		}
-		if m.bare {
-			return Explained{"contacts/others", ""}
-		}
-	}
-	return Explained{"", field}
+	return m.synced(tags)
 }
 
 // Reads lists the custom fields that the location's mapping reads by their key, sorted: those that its dictionary should have.
@@ -387,8 +368,9 @@ func (p *reading) contacts(section *ast.MappingNode, m *mapping) {
 	}
 	if node := fields["customFields"]; !empty(node) {
 		section := p.mapping(node, "customFields")
-		for _, key := range p.customKeys(section) {
-			p.target(section, p.keyed, key, target{name: crm.CustomField + key}, m)
+		keys, named := p.customKeys(section)
+		for _, key := range keys {
+			p.target(section, named, key, target{name: crm.CustomField + key}, m)
 		}
 	}
 }
@@ -396,11 +378,11 @@ func (p *reading) contacts(section *ast.MappingNode, m *mapping) {
 // customFieldKey is the form of a custom field's key.
 var customFieldKey = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$`)
 
-// customKeys are the keys of a mapping of which any may be there, in its order; their values are in p.keyed.
-func (p *reading) customKeys(section *ast.MappingNode) (keys []string) {
-	p.keyed = map[string]ast.Node{}
+// customKeys are the keys of a mapping of which any may be there, in its order, and their values.
+func (p *reading) customKeys(section *ast.MappingNode) (keys []string, named map[string]ast.Node) {
+	named = map[string]ast.Node{}
 	if section == nil {
-		return nil
+		return nil, nil
 	}
 	for _, entry := range section.Values {
 		key := entry.Key.String()
@@ -410,14 +392,14 @@ func (p *reading) customKeys(section *ast.MappingNode) (keys []string) {
 		switch {
 		case !customFieldKey.MatchString(key):
 			p.wrong(entry.Key, "%q is no custom field's key (letters, digits, - and _, without contact.)", shown(key))
-		case p.keyed[key] != nil:
+		case named[key] != nil:
 			p.wrong(entry.Key, "%q is there twice", key)
 		default:
-			p.keyed[key] = entry.Value
+			named[key] = entry.Value
 			keys = append(keys, key)
 		}
 	}
-	return keys
+	return keys, named
 }
 
 // target reads what goes into one field: nothing leaves it alone, the name of a field takes that one, all else is an expression.
