@@ -81,8 +81,7 @@ type reading struct {
 	rules    *Rules
 	added    []ast.Node // for each tag workflow, where it says which tags it adds
 	lines    []string   // of the file
-	keyed    map[string]ast.Node
-	rule     string // that is being read
+	rule     string     // that is being read
 	mistakes []Mistake
 }
 
