@@ -25,7 +25,6 @@ type Backfills struct {
 // Start starts a backfill, or a report, unless one is under way: that one is left as it is, and started is false.
 func (b Backfills) Start(ctx context.Context, input names.BackfillInput) (started bool, err error) {
 	options := byHand(b.Searchable).Start(names.Backfill, input.Location, "")
-	options.ID, options.Priority.PriorityKey = names.BackfillOf(input.Location), names.PriorityBackfill
 	options.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 	options.WorkflowExecutionErrorWhenAlreadyStarted = true
 	_, err = b.Temporal.ExecuteWorkflow(ctx, options, names.Backfill, input)
@@ -45,30 +44,22 @@ func (b Backfills) Result(ctx context.Context, location string) (result names.Ba
 func (b Backfills) Status(ctx context.Context, location string) (status names.BackfillStatus, err error) {
 	value, err := b.Temporal.QueryWorkflow(ctx, names.BackfillOf(location), "", names.StatusQuery)
 	if err != nil {
-		return status, none(err)
+		return status, missing(err, ErrNoBackfill)
 	}
 	return status, value.Get(&status)
 }
 
 // Pause holds a backfill: pages under way end, no more begin.
 func (b Backfills) Pause(ctx context.Context, location string) error {
-	return none(b.Temporal.SignalWorkflow(ctx, names.BackfillOf(location), "", names.PauseSignal, nil))
+	return missing(b.Temporal.SignalWorkflow(ctx, names.BackfillOf(location), "", names.PauseSignal, nil), ErrNoBackfill)
 }
 
 // Resume lets it go on.
 func (b Backfills) Resume(ctx context.Context, location string) error {
-	return none(b.Temporal.SignalWorkflow(ctx, names.BackfillOf(location), "", names.ResumeSignal, nil))
+	return missing(b.Temporal.SignalWorkflow(ctx, names.BackfillOf(location), "", names.ResumeSignal, nil), ErrNoBackfill)
 }
 
 // Cancel ends it. What is in step by then stays so.
 func (b Backfills) Cancel(ctx context.Context, location string) error {
-	return none(b.Temporal.CancelWorkflow(ctx, names.BackfillOf(location), ""))
-}
-
-// none makes the server's "not found" of a run ours.
-func none(err error) error {
-	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
-		return ErrNoBackfill
-	}
-	return err
+	return missing(b.Temporal.CancelWorkflow(ctx, names.BackfillOf(location), ""), ErrNoBackfill)
 }

@@ -5,7 +5,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"iter"
 	"log/slog"
@@ -186,17 +185,17 @@ func poll(location string, entry *client.ScheduleListEntry) Poll {
 
 // Now starts a poll at once. While one runs, another is not started: the one that runs finds the change, or the next.
 func (p Polls) Now(ctx context.Context, location string) error {
-	return missing(p.Temporal.GetHandle(ctx, names.Poll(location)).Trigger(ctx, client.ScheduleTriggerOptions{}))
+	return missing(p.Temporal.GetHandle(ctx, names.Poll(location)).Trigger(ctx, client.ScheduleTriggerOptions{}), ErrNoPoll)
 }
 
 // Pause stops a location's polls until Resume; a restart of the worker keeps them stopped.
 func (p Polls) Pause(ctx context.Context, location, note string) error {
-	return missing(p.Temporal.GetHandle(ctx, names.Poll(location)).Pause(ctx, client.SchedulePauseOptions{Note: note}))
+	return missing(p.Temporal.GetHandle(ctx, names.Poll(location)).Pause(ctx, client.SchedulePauseOptions{Note: note}), ErrNoPoll)
 }
 
 // Resume lets a location be polled again.
 func (p Polls) Resume(ctx context.Context, location, note string) error {
-	return missing(p.Temporal.GetHandle(ctx, names.Poll(location)).Unpause(ctx, client.ScheduleUnpauseOptions{Note: note}))
+	return missing(p.Temporal.GetHandle(ctx, names.Poll(location)).Unpause(ctx, client.ScheduleUnpauseOptions{Note: note}), ErrNoPoll)
 }
 
 // Remove takes a location's schedule away; one that is not there is fine.
@@ -204,10 +203,10 @@ func (p Polls) Remove(ctx context.Context, location string) error {
 	return p.ensure(ctx, location, 0)
 }
 
-// missing names the one failure that a person can mend.
-func missing(err error) error {
+// missing is what the server's "not found" means to a person; all other errors are left as they are.
+func missing(err, means error) error {
 	if err != nil && ignoreMissing(err) == nil {
-		return fmt.Errorf("%w", ErrNoPoll)
+		return means
 	}
 	return err
 }

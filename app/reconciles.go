@@ -14,7 +14,6 @@ import (
 // that of the run that is under way already, if there is one.
 func Reconcile(ctx context.Context, temporal client.Client, searchable func() bool, input names.ReconcileInput) (names.ReconcileResult, error) {
 	options := byHand(searchable).Start(names.Reconcile, input.Location, "")
-	options.ID, options.Priority.PriorityKey = names.ReconcileOf(input.Location), names.PriorityReconcile
 	run, err := temporal.ExecuteWorkflow(ctx, options, names.Reconcile, input)
 	if err != nil {
 		return names.ReconcileResult{}, err

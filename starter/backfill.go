@@ -68,7 +68,7 @@ func (c *cli) backfill() *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&b.Location, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	locationFlag(command, &b.Location)
 	flags.BoolVar(&b.Report, "report", false, "only tell how the contacts would find their records, and what it would cost")
 	flags.IntVar(&b.Limit, "limit", 0, "how many contacts, the oldest first (default: all)")
 	flags.BoolVar(&b.TasksAndNotes, "tasks-notes", false, "their tasks and notes, too: two GHL calls more for each contact")
@@ -103,15 +103,7 @@ func (c *cli) load(command *cobra.Command, config app.Config, b backfilling) err
 	waiting, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	id := names.BackfillOf(b.Location)
-	failed := func(err error) error {
-		switch {
-		case ctx.Err() != nil:
-			return &exit{interrupted, "interrupted; " + id + " goes on"}
-		case ranOut(waiting, err):
-			return &exit{timedOut, fmt.Sprintf("no outcome within %s; %s goes on", b.timeout, id)}
-		}
-		return temporalError(ctx, address, err)
-	}
+	failed := func(err error) error { return unended(ctx, waiting, b.timeout, id, address, err) }
 	begin := func(input names.BackfillInput) error {
 		started, err := backfills.Start(ctx, input)
 		switch {
@@ -306,7 +298,7 @@ func (c *cli) backfillAct(name, short, done string, act func(app.Backfills, cont
 			})
 		},
 	}
-	command.Flags().StringVar(&flag, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	locationFlag(command, &flag)
 	return command
 }
 
@@ -324,7 +316,7 @@ func (c *cli) backfillStatus() *cobra.Command {
 			})
 		},
 	}
-	command.Flags().StringVar(&flag, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	locationFlag(command, &flag)
 	return command
 }
 

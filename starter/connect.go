@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
 	"github.com/rankrsync/rankrsync/app"
@@ -36,6 +37,11 @@ func (c *cli) dial(ctx context.Context, config app.Config) (temporal client.Clie
 		return nil, nil, "", temporalError(ctx, options.HostPort, err)
 	}
 	return temporal, searchable, options.HostPort, nil
+}
+
+// locationFlag adds the flag for one location; [location] reads it.
+func locationFlag(command *cobra.Command, into *string) {
+	command.Flags().StringVar(into, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
 }
 
 // location is the flag's, or the only one there is.

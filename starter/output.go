@@ -44,12 +44,17 @@ func list[T any](c *cli, command *cobra.Command, answers []T, none string, heade
 	if len(answers) == 0 {
 		return nil
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, strings.Join(header, "\t"))
-	for _, answer := range answers {
-		fmt.Fprintln(table, strings.Join(row(answer), "\t"))
+	return table(out, header, answers, row)
+}
+
+// table writes rows under a header, in columns.
+func table[T any](out io.Writer, header []string, rows []T, cells func(T) []string) error {
+	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(columns, strings.Join(header, "\t"))
+	for _, row := range rows {
+		fmt.Fprintln(columns, strings.Join(cells(row), "\t"))
 	}
-	return table.Flush()
+	return columns.Flush()
 }
 
 func (c *cli) json(out io.Writer, answer any) error {

@@ -90,7 +90,7 @@ func (c *cli) pollAct(name, short, what, done string, act func(context.Context, 
 			return c.actOn(command, config, locations, what, yes, done, act)
 		},
 	}
-	command.Flags().StringVar(&flag, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	locationFlag(command, &flag)
 	command.Flags().BoolVar(&all, "all", false, "all locations that have a poll")
 	command.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	return command

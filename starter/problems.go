@@ -157,7 +157,7 @@ func (c *cli) approveDeletes() *cobra.Command {
 			return c.approve(command, config, id, yes)
 		},
 	}
-	command.Flags().StringVar(&flag, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	locationFlag(command, &flag)
 	command.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	return command
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +49,7 @@ func (c *cli) reconcile() *cobra.Command {
 			return c.compare(command, config, input, timeout)
 		},
 	}
-	command.Flags().StringVar(&input.Location, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	locationFlag(command, &input.Location)
 	command.Flags().BoolVar(&input.Repair, "repair", false, "bring into step what differs, and compare again")
 	command.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	command.Flags().DurationVar(&timeout, "timeout", time.Hour, "how long to wait; the work goes on after it")
@@ -67,13 +66,8 @@ func (c *cli) compare(command *cobra.Command, config app.Config, input names.Rec
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	result, err := app.Reconcile(waiting, temporal, searchable, input)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return &exit{interrupted, "interrupted; " + names.ReconcileOf(input.Location) + " goes on"}
-	case err != nil && ranOut(waiting, err):
-		return &exit{timedOut, fmt.Sprintf("no outcome within %s; %s goes on", timeout, names.ReconcileOf(input.Location))}
-	case err != nil:
-		return temporalError(ctx, address, err)
+	if err != nil {
+		return unended(ctx, waiting, timeout, names.ReconcileOf(input.Location), address, err)
 	}
 	if err := c.one(command, result, drifts(result)); err != nil {
 		return err
@@ -88,16 +82,14 @@ func (c *cli) compare(command *cobra.Command, config app.Config, input names.Rec
 func drifts(result names.ReconcileResult) string {
 	var b strings.Builder
 	if len(result.Drifts) > 0 {
-		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "KIND\tCONTACT\tRANKR\tFIELDS\tWAITS FOR")
-		for _, d := range result.Drifts {
+		header := []string{"KIND", "CONTACT", "RANKR", "FIELDS", "WAITS FOR"}
+		_ = table(&b, header, result.Drifts, func(d names.Drift) []string { // a builder takes everything
 			waits := "-"
 			if d.Code != "" {
 				waits = d.Code + ": " + crm.Catalogue[crm.Code(d.Code)].Remedy
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", d.Kind, d.Contact, orDash(d.RankrID), orDash(strings.Join(d.Fields, ",")), waits)
-		}
-		_ = table.Flush() // a builder takes everything
+			return []string{d.Kind, d.Contact, orDash(d.RankrID), orDash(strings.Join(d.Fields, ",")), waits}
+		})
 	}
 	total := 0
 	var counts []string

@@ -98,7 +98,7 @@ func (c *cli) round(object crm.Object, use, short, long string) *cobra.Command {
 			return c.sync(command, config, object, ref, wait, timeout)
 		},
 	}
-	command.Flags().StringVar(&ref.Location, "location", "", "the id of the GHL location (default: the only one in GHL_LOCATION_ID)")
+	locationFlag(command, &ref.Location)
 	command.Flags().StringVar(&ref.Contact, noun, "", "the id of the GHL "+noun)
 	command.Flags().BoolVar(&wait, "wait", false, "wait for the round to end and print how")
 	command.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; the work goes on after it")
@@ -127,13 +127,8 @@ func (c *cli) sync(command *cobra.Command, config app.Config, object crm.Object,
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	result, err := contacts.Sync(waiting, ref)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return &exit{interrupted, "interrupted; " + answer.WorkflowID + " goes on"}
-	case err != nil && ranOut(waiting, err):
-		return &exit{timedOut, fmt.Sprintf("no outcome within %s; %s goes on", timeout, answer.WorkflowID)}
-	case err != nil:
-		return temporalError(ctx, address, err)
+	if err != nil {
+		return unended(ctx, waiting, timeout, answer.WorkflowID, address, err)
 	}
 	answer.Outcome, answer.Fields, answer.RankrID = result.Outcome, result.Fields, result.RankrID
 	answer.Code, answer.Detail, answer.Remedy = result.Code, result.Detail, crm.Catalogue[result.Code].Remedy
@@ -141,6 +136,17 @@ func (c *cli) sync(command *cobra.Command, config app.Config, object crm.Object,
 		return err
 	}
 	return verdict(result)
+}
+
+// unended says why there is no outcome of a run to print, for which waiting was to wait no longer than the time-out.
+func unended(ctx, waiting context.Context, timeout time.Duration, id, address string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return &exit{interrupted, "interrupted; " + id + " goes on"}
+	case ranOut(waiting, err):
+		return &exit{timedOut, fmt.Sprintf("no outcome within %s; %s goes on", timeout, id)}
+	}
+	return temporalError(ctx, address, err)
 }
 
 // ranOut tells whether it was the time that ran out. The server knows the deadline too, and may say so a moment before our

@@ -103,7 +103,6 @@ func (n *Nudger) connect(ctx context.Context, input names.ConnectInput) error {
 // backfill starts a run that loads the location whole, unless one is under way.
 func (n *Nudger) backfill(ctx context.Context, location string) error {
 	options := n.options.Start(names.Backfill, location, "")
-	options.ID, options.Priority.PriorityKey = names.BackfillOf(location), names.PriorityBackfill
 	_, err := n.temporal.ExecuteWorkflow(ctx, options, names.Backfill, names.BackfillInput{Location: location})
 	if err != nil {
 		return fmt.Errorf("nudge: start %s: %w", names.Backfill, err)
@@ -120,6 +119,12 @@ func (o Options) Start(workflow, location, contact string) client.StartWorkflowO
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		Priority:                 temporal.Priority{PriorityKey: or(o.Priority, names.PriorityLive), FairnessKey: location},
 		StaticSummary:            summary(workflow, location, contact),
+	}
+	switch workflow { // whoever asks for these, people too: they come behind what is smaller
+	case names.Backfill:
+		options.ID, options.Priority.PriorityKey = names.BackfillOf(location), names.PriorityBackfill
+	case names.Reconcile:
+		options.ID, options.Priority.PriorityKey = names.ReconcileOf(location), names.PriorityReconcile
 	}
 	attributes := []temporal.SearchAttributeUpdate{names.GhlLocation.ValueSet(location)}
 	if contact != "" && workflow != names.SyncBusiness {
