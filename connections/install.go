@@ -100,7 +100,7 @@ func (c *Connections) home(ctx context.Context, location string) (string, error)
 			if err == nil {
 				return company, nil
 			}
-			if e, ok := errors.AsType[*crm.Error](err); !ok || e.Retry() != crm.Never {
+			if failed(err).Retry() != crm.Never {
 				missed = err
 			}
 		}

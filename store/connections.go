@@ -226,25 +226,20 @@ func SealProofAt(ctx context.Context, url string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	var proof string
-	err := visit(url, func(d *dialect, db *sql.DB) error {
-		on := session{on: db, dialect: d}
-		err := on.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", proofName).Scan(&proof)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
+	var proof []byte
+	err := visit(url, func(d *dialect, db *sql.DB) (err error) {
+		proof, err = sealProof(ctx, session{on: db, dialect: d})
 		return err
 	})
-	if err != nil || proof == "" {
-		return nil, err
-	}
-	return base64.StdEncoding.DecodeString(proof)
+	return proof, err
 }
 
 // SealProof is what shows whether our keys open what is sealed here; empty: nothing was ever sealed.
-func (s *Store) SealProof(ctx context.Context) ([]byte, error) {
+func (s *Store) SealProof(ctx context.Context) ([]byte, error) { return sealProof(ctx, s.read) }
+
+func sealProof(ctx context.Context, on session) ([]byte, error) {
 	var proof string
-	err := s.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", proofName).Scan(&proof)
+	err := on.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", proofName).Scan(&proof)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

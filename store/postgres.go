@@ -86,16 +86,16 @@ func pool(url string, again func() string, connections int, parameters map[strin
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = pgPatience
 	}
-	signIn := stdlib.OptionBeforeConnect(func(_ context.Context, config *pgx.ConnConfig) error {
-		if again == nil {
+	var options []stdlib.OptionOpenDB
+	if again != nil {
+		options = append(options, stdlib.OptionBeforeConnect(func(_ context.Context, config *pgx.ConnConfig) error {
+			if now, err := pgx.ParseConfig(again()); err == nil {
+				config.User, config.Password = now.User, now.Password
+			}
 			return nil
-		}
-		if now, err := pgx.ParseConfig(again()); err == nil {
-			config.User, config.Password = now.User, now.Password
-		}
-		return nil
-	})
-	db := stdlib.OpenDB(*config, signIn)
+		}))
+	}
+	db := stdlib.OpenDB(*config, options...)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(pgIdle)

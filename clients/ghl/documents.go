@@ -1,12 +1,14 @@
 package ghl
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/rankrsync/rankrsync/clients/rest"
 	"github.com/rankrsync/rankrsync/crm"
 )
 
@@ -62,7 +64,7 @@ const allMapped = 1<<20 - 1
 // known to show names in lower case: they count only with their raw form beside them, or where they can't have been changed.
 func (d document) complete() bool {
 	var have uint32
-	members := jsontext.NewDecoder(strings.NewReader(string(d.whole)), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	members := jsontext.NewDecoder(bytes.NewReader(d.whole), rest.ReadOptions)
 	if _, err := members.ReadToken(); err != nil {
 		return false
 	}
@@ -79,10 +81,9 @@ func (d document) complete() bool {
 	return have == allMapped
 }
 
-// theirNames is how a document says the names.
-type theirNames struct {
-	First    text `json:"firstName"`
-	Last     text `json:"lastName"`
+// shownContact is the contact in a document, which may say its names twice: as people wrote them, too.
+type shownContact struct {
+	contact
 	RawFirst text `json:"firstNameRaw"`
 	RawLast  text `json:"lastNameRaw"`
 }
@@ -95,17 +96,15 @@ func kept(name text) bool {
 // shown reads the contact out of the document, as far as that shows it; nil: it can't be read. Whole tells whether it is the
 // contact as a read would return it.
 func (c *Client) shown(ctx context.Context, location string, d document) (shown *crm.Contact, whole bool) {
-	lenient := json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
-	var found contact
-	var names theirNames
-	if json.Unmarshal(d.whole, &found, lenient) != nil || json.Unmarshal(d.whole, &names, lenient) != nil {
+	var found shownContact
+	if json.Unmarshal(d.whole, &found, rest.ReadOptions) != nil {
 		return nil, false
 	}
 	whole = d.complete() && found.DateUpdated.value != nil
 	switch {
-	case names.RawFirst != "" || names.RawLast != "":
-		found.FirstName, found.LastName = names.RawFirst, names.RawLast
-	case !kept(names.First) && !kept(names.Last):
+	case found.RawFirst != "" || found.RawLast != "":
+		found.FirstName, found.LastName = found.RawFirst, found.RawLast
+	case !kept(found.FirstName) && !kept(found.LastName):
 		whole = false
 	}
 	found.LocationID = text(location)

@@ -28,29 +28,40 @@ func (c *Client) Find(ctx context.Context, location string, keys crm.Keys) ([]cr
 	var found []crm.Contact
 	seen := map[string]bool{} // a record may move from one page to the next between two calls
 	for range maxPages {
-		var answer page
-		meta, err := c.rest.Do(ctx, call, &answer)
+		records, next, _, err := c.page(ctx, call)
 		if err != nil {
 			return nil, err
 		}
-		if answer.Contacts == nil { // "none" is an empty list: anything else is somebody else's answer
-			return nil, c.rest.Foreign(call, meta)
-		}
-		for _, record := range answer.Contacts {
-			if !crm.ValidID(record.ID) {
-				return nil, c.rest.Foreign(call, meta)
-			}
+		for _, record := range records {
 			if !seen[record.ID] {
 				seen[record.ID] = true
-				found = append(found, record.toCRM(""))
+				found = append(found, record)
 			}
 		}
-		if answer.Next == "" {
+		if next == "" {
 			break
 		}
-		call.Query.Set("startAfter", answer.Next)
+		call.Query.Set("startAfter", next)
 	}
 	return found, nil
+}
+
+// page reads one page of records, and what leads to the next one; empty: nothing does.
+func (c *Client) page(ctx context.Context, call rest.Call) (records []crm.Contact, next string, meta rest.Meta, err error) {
+	var answer page
+	if meta, err = c.rest.Do(ctx, call, &answer); err != nil {
+		return nil, "", meta, err
+	}
+	if answer.Contacts == nil { // "none" is an empty list: anything else is somebody else's answer
+		return nil, "", meta, c.rest.Foreign(call, meta)
+	}
+	for _, record := range answer.Contacts {
+		if !crm.ValidID(record.ID) {
+			return nil, "", meta, c.rest.Foreign(call, meta)
+		}
+		records = append(records, record.toCRM(""))
+	}
+	return records, answer.Next, meta, nil
 }
 
 func query(keys crm.Keys) url.Values {

@@ -17,19 +17,9 @@ func (c *Client) Records(ctx context.Context, location, after string) (records [
 	if after != "" {
 		call.Query.Set("startAfter", after)
 	}
-	var answer page
-	meta, err := c.rest.Do(ctx, call, &answer)
-	if err != nil {
-		return nil, "", err
-	}
-	if answer.Contacts == nil || answer.Next == after && after != "" {
+	records, next, meta, err := c.page(ctx, call)
+	if err == nil && next == after && after != "" { // it would never end
 		return nil, "", c.rest.Foreign(call, meta)
 	}
-	for _, record := range answer.Contacts {
-		if !crm.ValidID(record.ID) {
-			return nil, "", c.rest.Foreign(call, meta)
-		}
-		records = append(records, record.toCRM(""))
-	}
-	return records, answer.Next, nil
+	return records, next, err
 }

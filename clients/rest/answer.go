@@ -36,9 +36,9 @@ func (a answer) meta() Meta {
 	return Meta{Status: a.status, Date: date, ETag: a.header.Get("ETag"), DailyLeft: left}
 }
 
-// readOptions are how a vendor's JSON is read: as leniently as the vendors' own JavaScript does, so that a doubled
+// ReadOptions are how a vendor's JSON is read: as leniently as the vendors' own JavaScript does, so that a doubled
 // name or a broken character does not keep a record from being read at all.
-var readOptions = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+var ReadOptions = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // isJSON tells whether the body is complete, within bounds and says that it is JSON.
 func (a answer) isJSON() bool {
@@ -70,7 +70,7 @@ func (a answer) decode(out any) (fields []string, ok bool) {
 	if out == nil {
 		return nil, true
 	}
-	err := json.Unmarshal(a.body, out, readOptions)
+	err := json.Unmarshal(a.body, out, ReadOptions)
 	if wrong, ok := errors.AsType[*json.SemanticError](err); ok {
 		return fieldOf(wrong.JSONPointer), false
 	}

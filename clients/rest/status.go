@@ -152,7 +152,7 @@ var tracePattern = regexp.MustCompile(`^[A-Za-z0-9-]{8,64}$`)
 // status and a message, since contacts are deleted on its word.
 func readRefusal(a answer) (said refusal, own bool) {
 	var body map[string]jsontext.Value
-	if !a.isJSON() || json.Unmarshal(a.body, &body, readOptions) != nil {
+	if !a.isJSON() || json.Unmarshal(a.body, &body, ReadOptions) != nil {
 		return refusal{}, false
 	}
 	said.messages = texts(body["message"])
@@ -202,7 +202,7 @@ func winner(status int, body map[string]jsontext.Value) string {
 
 func texts(value jsontext.Value) (all []string) {
 	var one string
-	if value.Kind() == '"' && json.Unmarshal(value, &one, readOptions) == nil {
+	if value.Kind() == '"' && json.Unmarshal(value, &one, ReadOptions) == nil {
 		return []string{one}
 	}
 	for _, item := range list(value) {
@@ -215,14 +215,14 @@ func texts(value jsontext.Value) (all []string) {
 
 func list(value jsontext.Value) (items []jsontext.Value) {
 	if value.Kind() == '[' {
-		_ = json.Unmarshal(value, &items, readOptions)
+		_ = json.Unmarshal(value, &items, ReadOptions)
 	}
 	return items
 }
 
 func object(value jsontext.Value) (members map[string]jsontext.Value) {
 	if value.Kind() == '{' {
-		_ = json.Unmarshal(value, &members, readOptions)
+		_ = json.Unmarshal(value, &members, ReadOptions)
 	}
 	return members
 }
